@@ -49,7 +49,9 @@ export interface RouteTest {
   readonly method: string
   readonly path: string
   readonly host: string | null
-  readonly as: 'anonymous' | { readonly roles: readonly string[]; readonly organizationRole?: string; readonly emailVerified?: boolean }
+  readonly as:
+    | 'anonymous'
+    | { readonly roles: readonly string[]; readonly organizationRole?: string; readonly emailVerified?: boolean }
   /** A status, or the name of the upstream (or route) that must be reached. */
   readonly expect: number | string
 }
