@@ -32,6 +32,8 @@ export interface ErrorDetails {
   cause?: unknown
   /** Response headers this error brings along, lower-case names. */
   headers?: Readonly<Record<string, string>>
+  /** Where HTTP has a sharper status than the code's own: 417, 431. */
+  status?: number
 }
 
 /** The one error class. `code` picks status and public message from `ERRORS`. */
@@ -41,11 +43,15 @@ export class GatewayError extends Error {
   readonly reason: string | undefined
   readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: ErrorCode, { reason, cause, headers = {} }: ErrorDetails = {}) {
+  constructor(code: ErrorCode, { reason, cause, headers = {}, status = ERRORS[code].status }: ErrorDetails = {}) {
+    // Refusals are values on the hot path: a stack would cost more than the whole check of a forged cookie.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = code === 'INTERNAL_ERROR' ? stackTraceLimit : 0
     super(ERRORS[code].message, { cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'GatewayError'
     this.code = code
-    this.statusCode = ERRORS[code].status
+    this.statusCode = status
     this.reason = reason
     this.headers = headers
   }

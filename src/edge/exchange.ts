@@ -1,0 +1,53 @@
+/**
+ * The facts of one request, gathered stage by stage; one object of one shape per request.
+ * `begin` creates it, the pipeline's stages fill it in, the access log and the metrics read it at the end.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Route } from '../routes/route-table.js'
+import type { Credential } from '../session/credential.js'
+import type { LookupSource, Session } from '../session/session.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by `begin` before any other hook of ours runs. */
+    exchange: Exchange
+  }
+}
+
+const NOTHING_OFFERED: Credential = { kind: 'none' }
+
+export class Exchange {
+  readonly startedAt: number
+  readonly requestId: string
+  /** The client's address: the socket's, or the first untrusted hop when the peer is a trusted proxy. */
+  readonly clientAddress: string
+  /** True when the peer's X-Forwarded-*, X-Request-ID and traceparent are believed. */
+  readonly trustedPeer: boolean
+  /** Canonical path, without the query; empty until matched. */
+  path = ''
+  /** The query as it came, with its '?'; empty when there is none. */
+  search = ''
+  route: Route | null = null
+  credential: Credential = NOTHING_OFFERED
+  /** Null until proven; no error path sets it. */
+  session: Session | null = null
+  source: LookupSource | null = null
+  /** True once every stage has let the request through. */
+  granted = false
+  /** Why it was refused, a stable word for the log. */
+  reason: string | null = null
+  authMs = 0
+  upstreamMs: number | null = null
+
+  constructor(requestId: string, clientAddress: string, trustedPeer: boolean) {
+    this.startedAt = performance.now()
+    this.requestId = requestId
+    this.clientAddress = clientAddress
+    this.trustedPeer = trustedPeer
+  }
+}
+
+/** The client's address of a request that has begun. */
+export function clientAddressOf(request: FastifyRequest): string {
+  return request.exchange.clientAddress
+}

@@ -1,0 +1,39 @@
+/**
+ * Alive and ready are two questions. `/livez`: this process answers, so do not restart it, whatever is
+ * down around it. `/readyz`: it can do its work, so send it traffic. The public listener answers with a
+ * bare word; the private one tells which part is missing.
+ */
+import type { FastifyInstance } from 'fastify'
+
+export interface PartHealth {
+  readonly ok: boolean
+  /** What an operator wants to know; no address and no secret. */
+  readonly detail: string
+}
+
+export interface Health {
+  readonly ready: boolean
+  readonly draining: boolean
+  readonly parts: Readonly<Record<string, PartHealth>>
+}
+
+export type HealthCheck = () => Promise<Health>
+
+export function publicHealth(app: FastifyInstance, check: HealthCheck): void {
+  app.get('/livez', (_request, reply) => reply.type('text/plain').send('ok'))
+  app.get('/readyz', async (_request, reply) => {
+    const { ready, draining } = await check()
+    return reply
+      .code(ready ? 200 : 503)
+      .type('text/plain')
+      .send(ready ? 'ok' : draining ? 'draining' : 'unavailable')
+  })
+}
+
+export function privateHealth(app: FastifyInstance, check: HealthCheck): void {
+  app.get('/livez', (_request, reply) => reply.type('text/plain').send('ok'))
+  app.get('/readyz', async (_request, reply) => {
+    const health = await check()
+    return reply.code(health.ready ? 200 : 503).send(health)
+  })
+}

@@ -1,0 +1,128 @@
+/**
+ * What Prometheus scrapes from the private listener. Names and labels: contract section 8.
+ * Labels are bounded: route names from the table, known methods, statuses; never a path or a user.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+const PREFIX = 'session_gateway_'
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const LOOKUP_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1]
+
+/** Read at scrape time. */
+export interface Gauges {
+  /** 0 closed, 0.5 half-open, 1 open; by dependency. */
+  readonly breakers: () => Readonly<Record<string, number>>
+  readonly poolConnections: () => Readonly<Record<string, number>>
+}
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests = this.#counter('requests_total', 'Requests answered.', ['route', 'method', 'status'])
+  readonly #requestSeconds = this.#histogram(
+    'request_duration_seconds',
+    'From headers in to response out.',
+    ['route'],
+    REQUEST_SECONDS
+  )
+  readonly #lookups = this.#counter('session_lookups_total', 'Session look-ups.', ['source', 'outcome'])
+  readonly #lookupSeconds = this.#histogram(
+    'session_lookup_duration_seconds',
+    'Time one look-up took.',
+    ['source'],
+    LOOKUP_SECONDS
+  )
+  readonly #authEvents = this.#counter('auth_events_total', 'Sign-ins, sign-outs and their kind.', ['event', 'outcome'])
+  readonly #upstreamSeconds = this.#histogram(
+    'upstream_duration_seconds',
+    'From dispatch to the last byte.',
+    ['upstream'],
+    REQUEST_SECONDS
+  )
+  readonly #upstreamErrors = this.#counter('upstream_errors_total', 'Calls that failed before an answer.', [
+    'upstream',
+    'code'
+  ])
+  readonly #revocations = this.#counter('revocations_total', 'Revocations applied to the cache.', ['cause'])
+  readonly #revocationLag = this.#histogram(
+    'revocation_lag_seconds',
+    'From the commit to the cache.',
+    [],
+    REQUEST_SECONDS
+  )
+  readonly #rateLimited = this.#counter('rate_limited_total', 'Requests refused by a limit.', ['limit'])
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry })
+  }
+
+  /** Gauges know their value only when asked; the sources exist after the metrics do. */
+  watch({ breakers, poolConnections }: Gauges): void {
+    this.#gauge('breaker_state', '0 closed, 0.5 half-open, 1 open.', 'dependency', breakers)
+    this.#gauge('postgres_pool_connections', 'Connections of the look-up pool.', 'state', poolConnections)
+  }
+
+  requestDone(route: string | null, method: string, status: number, totalMs: number): void {
+    const name = route ?? 'none'
+    this.#requests.inc({ route: name, method: KNOWN_METHODS.has(method) ? method : 'OTHER', status })
+    this.#requestSeconds.observe({ route: name }, totalMs / 1000)
+  }
+
+  lookupDone(source: string, outcome: string, ms: number): void {
+    this.#lookups.inc({ source, outcome })
+    this.#lookupSeconds.observe({ source }, ms / 1000)
+  }
+
+  upstreamDone(upstream: string, ms: number, errorCode: string | null): void {
+    this.#upstreamSeconds.observe({ upstream }, ms / 1000)
+    if (errorCode !== null) this.#upstreamErrors.inc({ upstream, code: errorCode })
+  }
+
+  authEvent(event: string, outcome: string): void {
+    this.#authEvents.inc({ event, outcome })
+  }
+
+  revocationApplied(cause: string, lagMs: number): void {
+    this.#revocations.inc({ cause })
+    this.#revocationLag.observe(lagMs / 1000)
+  }
+
+  rateLimited(limit: string): void {
+    this.#rateLimited.inc({ limit })
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** The exposition text. */
+  scrape(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
+    return new Counter({ name: PREFIX + name, help, labelNames, registers: [this.#registry] })
+  }
+
+  #histogram<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    buckets: number[]
+  ): Histogram<Label> {
+    return new Histogram({ name: PREFIX + name, help, labelNames, buckets, registers: [this.#registry] })
+  }
+
+  #gauge(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    const registers = [this.#registry]
+    const gauge = new Gauge({
+      name: PREFIX + name,
+      help,
+      labelNames: [label],
+      registers,
+      collect: () => {
+        for (const [key, value] of Object.entries(read())) gauge.set({ [label]: key }, value)
+      }
+    })
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * The request target before it is routed. Servers must accept the absolute form (RFC 9112 section 3.2.2),
+ * but routing looks at paths, so it is cut down to one here, and only when it names us: otherwise a client
+ * could have one host judged and another one served.
+ */
+import type { IncomingMessage } from 'node:http'
+
+/** Has no canonical form, so whatever routes it answers BAD_PATH. */
+const REFUSED = '//'
+const ABSOLUTE = /^https?:\/\/([^/?#]+)([^#]*)$/i
+
+/** `isOurs` is asked with a lower-case authority, `gw.example.com:8080`. */
+export function createTargetRewriter(isOurs: (authority: string) => boolean) {
+  return function rewriteTarget(request: IncomingMessage): string {
+    const url = request.url ?? ''
+    if (url.charCodeAt(0) === 47) return url
+    // `OPTIONS *` asks about the server as a whole.
+    if (url === '*') return '/'
+    const [, authority = '', rest = ''] = ABSOLUTE.exec(url) ?? []
+    const name = authority.toLowerCase()
+    if (name !== request.headers.host?.toLowerCase() || !isOurs(name)) return REFUSED
+    return rest.startsWith('/') ? rest : `/${rest}`
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * W3C Trace Context: the `traceparent` an upstream gets. A valid one from a trusted proxy keeps its
+ * trace id and gets a new parent id; anything else starts a new trace, and a `tracestate` that came
+ * with it is dropped (sections 3.2 and 4 of the recommendation).
+ */
+import { randomFillSync } from 'node:crypto'
+
+const VALID = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/
+
+/** The trace id and flags of a valid header, or null. */
+export function readTraceparent(header: string | undefined): { traceId: string; flags: string } | null {
+  if (header === undefined) return null
+  const [, traceId, flags] = VALID.exec(header) ?? []
+  return traceId === undefined || flags === undefined ? null : { traceId, flags }
+}
+
+/** Random bytes are drawn in blocks: one call per request would be the dearest part of it. */
+const pool = Buffer.alloc(4096)
+let used = pool.length
+
+/** 16 hex digits, never all zero. */
+export function newParentId(): string {
+  if (used + 8 > pool.length) {
+    randomFillSync(pool)
+    used = 0
+  }
+  const id = pool.toString('hex', used, used + 8)
+  used += 8
+  return id === '0000000000000000' ? newParentId() : id
+}
+
+/** A request id is a random UUID, so its digits serve as the trace id: one number to look for in both worlds. */
+export function traceIdOf(requestId: string): string {
+  return requestId.replaceAll('-', '').toLowerCase().padEnd(32, '0').slice(0, 32)
+}

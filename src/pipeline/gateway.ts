@@ -1,0 +1,37 @@
+/**
+ * The walk of a proxied request, in order. Every stage is one file with one reason to refuse, and all of
+ * them need headers only: they run at `onRequest`, so the body of a refused request is never read.
+ */
+import type { FastifyPluginAsync } from 'fastify'
+import { GatewayError } from '../errors.js'
+import { type AuthenticateOptions, authenticate } from './authenticate.js'
+import { type AuthorizeOptions, authorize } from './authorize.js'
+import { type CheckOriginOptions, checkOrigin } from './check-origin.js'
+import { type ForwardOptions, forward } from './forward.js'
+import { type LimitRateOptions, limitRate } from './limit-rate.js'
+import { type MatchRouteOptions, matchRoute } from './match-route.js'
+import { type ReadCredentialOptions, readCredential } from './read-credential.js'
+
+export interface GatewayOptions
+  extends MatchRouteOptions,
+    LimitRateOptions,
+    ReadCredentialOptions,
+    CheckOriginOptions,
+    AuthenticateOptions,
+    AuthorizeOptions,
+    ForwardOptions {}
+
+export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
+  await scope.register(matchRoute, options)
+  await scope.register(readCredential, options)
+  await scope.register(checkOrigin, options)
+  await scope.register(authenticate, options)
+  await scope.register(authorize, options)
+  await scope.register(limitRate, options)
+  await scope.register(forward, options)
+
+  // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers.
+  scope.all('/*', () => {
+    throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
+  })
+}
