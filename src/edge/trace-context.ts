@@ -29,7 +29,8 @@ export function newParentId(): string {
   return id === '0000000000000000' ? newParentId() : id
 }
 
-/** A request id is a random UUID, so its digits serve as the trace id: one number to look for in both worlds. */
+/** A request id of ours is a random UUID, so its digits serve as the trace id: one number to look for in both worlds. */
 export function traceIdOf(requestId: string): string {
-  return requestId.replaceAll('-', '').toLowerCase().padEnd(32, '0').slice(0, 32)
+  const digits = requestId.replaceAll('-', '').toLowerCase()
+  return /^[0-9a-f]{32}$/.test(digits) ? digits : newParentId() + newParentId()
 }
