@@ -1,0 +1,169 @@
+/**
+ * One PostgreSQL data directory and the server on it: create, start, stop, find out what runs there.
+ * The server gets its own process group, so that Ctrl-C in a terminal reaches the gateway alone and the
+ * database is still there while requests drain. Status and port are read from `postmaster.pid`, which the
+ * server itself keeps.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdir, open, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PostgresBinaries } from './postgres-binaries.js'
+
+export const SUPERUSER = 'postgres'
+
+const START_DEADLINE_MS = 30_000
+const POLL_MS = 10
+
+export interface Postmaster {
+  readonly pid: number
+  readonly port: number
+  readonly status: 'starting' | 'ready' | 'stopping' | 'standby'
+}
+
+export interface LaunchOptions {
+  readonly dataDir: string
+  readonly logFile: string
+  readonly port: number
+  readonly settings?: Readonly<Record<string, string | number>>
+}
+
+/**
+ * As root the server runs as somebody who may not even enter the folders above its data. The link
+ * `/proc/self/cwd` leads there without passing through them; elsewhere the path itself must be open.
+ */
+function ownPath(binaries: PostgresBinaries, folder: string): string {
+  return binaries.runAs !== null && process.platform === 'linux' ? '/proc/self/cwd' : folder
+}
+
+/** Makes a new data directory. Prepared beside it and renamed: a crash leaves nothing half made. */
+export async function createCluster(binaries: PostgresBinaries, dataDir: string, password: string): Promise<void> {
+  const stage = `${dataDir}.${process.pid}`
+  const fresh = join(stage, 'data')
+  await mkdir(fresh, { recursive: true, mode: 0o700 })
+  try {
+    await writeFile(join(stage, 'password'), password, { mode: 0o600 })
+    if (binaries.runAs !== null) {
+      const { uid, gid } = binaries.runAs
+      for (const path of [stage, fresh, join(stage, 'password')]) await chown(path, uid, gid)
+    }
+    const own = ownPath(binaries, fresh)
+    // The builtin locale is the same on every machine and independent of what the system has installed.
+    const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const files = [`--pgdata=${own}`, `--pwfile=${own}/../password`, '--wal-segsize=1']
+    const access = [`--username=${SUPERUSER}`, '--auth=scram-sha-256']
+    await runToEnd(binaries, [...files, ...access, ...locale], fresh)
+    await rename(fresh, dataDir)
+  } finally {
+    await rm(stage, { recursive: true, force: true })
+  }
+}
+
+async function runToEnd(binaries: PostgresBinaries, args: readonly string[], cwd: string): Promise<void> {
+  const child = spawn(binaries.initdb, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], ...binaries.runAs })
+  let complaint = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  if (code !== 0) throw new Error(`initdb failed: ${complaint.trim()}`)
+}
+
+/** Resolves with the process id when connections are accepted. Rejects with the end of the server's log. */
+export async function launch(binaries: PostgresBinaries, options: LaunchOptions): Promise<number> {
+  const { dataDir, logFile, port } = options
+  if ((await readPostmaster(dataDir)) === null) await rm(join(dataDir, 'postmaster.pid'), { force: true })
+  const log = await open(logFile, 'w', 0o600)
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    ...options.settings
+  }
+  const args = ['-D', ownPath(binaries, dataDir), '-p', String(port)]
+  for (const [name, value] of Object.entries(settings)) args.push('-c', `${name}=${value}`)
+  const child = spawn(binaries.postgres, args, {
+    cwd: dataDir,
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+    ...binaries.runAs
+  })
+  await once(child, 'spawn')
+  await log.close()
+
+  const pid = child.pid as number
+  const deadline = performance.now() + START_DEADLINE_MS
+  while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
+    const postmaster = await readPostmaster(dataDir)
+    if (postmaster?.pid === pid && postmaster.status === 'ready') return pid
+    await sleep(POLL_MS)
+  }
+  if (isAlive(pid)) await stopPostmaster(pid)
+  const words = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-5).join('\n')
+  throw new Error(`PostgreSQL did not start: ${words}`)
+}
+
+/** What `postmaster.pid` says, or null where there is none or its process is not a server on this directory. */
+export async function readPostmaster(dataDir: string): Promise<Postmaster | null> {
+  const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
+  const [pid, , , port, , , , status] = text.split('\n').map(line => line.trim())
+  if (!(await isServerOn(Number(pid), dataDir))) return null
+  return { pid: Number(pid), port: Number(port), status: (status || 'starting') as Postmaster['status'] }
+}
+
+/** After a crash the number in the file may belong to any other process by now. */
+async function isServerOn(pid: number, dataDir: string): Promise<boolean> {
+  if (!(pid > 0) || !isAlive(pid)) return false
+  if (process.platform !== 'linux') return true
+  // Unknown counts as running: two servers on one directory would destroy it.
+  const cwd = await readlink(`/proc/${pid}/cwd`).catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT' ? null : dataDir
+  )
+  return cwd === dataDir
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Fast shutdown: running transactions are rolled back, the data is left clean. Bounded, then without cleaning up. */
+export async function stopPostmaster(pid: number, { fastMs = 10_000 } = {}): Promise<void> {
+  const steps: [NodeJS.Signals, number][] = [
+    ['SIGINT', fastMs],
+    ['SIGQUIT', 5_000],
+    ['SIGKILL', 5_000]
+  ]
+  for (const [signal, boundMs] of steps) {
+    if (!isAlive(pid)) return
+    process.kill(pid, signal)
+    if (await ended(pid, boundMs)) return
+  }
+}
+
+export async function ended(pid: number, boundMs: number): Promise<boolean> {
+  const deadline = performance.now() + boundMs
+  while (isAlive(pid)) {
+    if (performance.now() > deadline) return false
+    await sleep(POLL_MS)
+  }
+  return true
+}
+
+/** Below the range outgoing connections are given ports from, so that the port is still ours after a restart. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const server = createServer()
+    const free = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (free) return port
+  }
+}
