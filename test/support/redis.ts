@@ -1,0 +1,133 @@
+/**
+ * A real Redis (or Valkey) of its own for a test: free port, nothing kept on disk, gone with the test.
+ * A machine without a server fails here with the way to get one; a skipped test would prove nothing.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../src/data/postgres-cluster.js'
+
+const PROGRAMS = ['redis-server', 'valkey-server']
+const START_DEADLINE_MS = 10_000
+const MISSING =
+  'No redis-server and no valkey-server on PATH. Install one: apt-get install redis-server, brew install redis, or apk add redis.'
+
+export interface TestRedis {
+  readonly url: string
+  readonly port: number
+  /** SIGTERM, and waits for the end. */
+  stop: () => Promise<void>
+  /** Ends the server if it runs; starts an empty one on the same port. */
+  restart: () => Promise<void>
+  kill9: () => Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers. */
+  pause: () => void
+  resume: () => void
+}
+
+export interface RedisOptions {
+  /** Further arguments of the server: `['--maxmemory', '2mb']`. */
+  readonly args?: readonly string[]
+  /** Text of a sentinel.conf: the server is a Sentinel. */
+  readonly sentinel?: string
+}
+
+type Scope = { teardown: (fn: () => unknown) => unknown }
+
+export async function startRedis(scope: Scope, options: RedisOptions = {}): Promise<TestRedis> {
+  const dir = await mkdtemp(join(tmpdir(), 'session-gateway-redis-'))
+  const { child: first, port } = await launchOnFreePort(dir, options)
+  let child = first
+
+  const server: TestRedis = {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    stop: () => end(child, 'SIGTERM'),
+    restart: async () => {
+      await server.stop()
+      child = await launch(dir, port, options)
+    },
+    kill9: () => end(child, 'SIGKILL'),
+    pause: () => {
+      child.kill('SIGSTOP')
+    },
+    resume: () => {
+      child.kill('SIGCONT')
+    }
+  }
+  scope.teardown(async () => {
+    await end(child, 'SIGKILL')
+    await rm(dir, { recursive: true, force: true })
+  })
+  return server
+}
+
+async function launchOnFreePort(dir: string, options: RedisOptions): Promise<{ child: ChildProcess; port: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    try {
+      return { child: await launch(dir, port, options), port }
+    } catch (error) {
+      // Another test process may have taken the port in between.
+      if (attempt === 5 || (error as Error).message === MISSING) throw error
+    }
+  }
+}
+
+async function launch(dir: string, port: number, { args = [], sentinel }: RedisOptions): Promise<ChildProcess> {
+  const config = join(dir, 'redis.conf')
+  await writeFile(config, sentinel ?? 'save ""\nappendonly no\n')
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir]
+  const all = [config, ...(sentinel === undefined ? [] : ['--sentinel']), ...own, ...args]
+  for (const program of PROGRAMS) {
+    const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let log = ''
+    child.stdout.on('data', text => (log += String(text)))
+    child.stderr.on('data', text => (log += String(text)))
+    const spawned = await once(child, 'spawn').then(
+      () => true,
+      () => false
+    )
+    if (!spawned) continue
+    const onExit = () => child.kill('SIGKILL')
+    process.once('exit', onExit)
+    child.once('exit', () => process.off('exit', onExit))
+    if (await answers(child, port)) return child
+    child.kill('SIGKILL')
+    throw new Error(`${program} did not start: ${log.slice(-500)}`)
+  }
+  throw new Error(MISSING)
+}
+
+async function answers(child: ChildProcess, port: number): Promise<boolean> {
+  const deadline = performance.now() + START_DEADLINE_MS
+  while (child.exitCode === null && performance.now() < deadline) {
+    if ((await ask(port)).startsWith('+PONG')) return true
+    await sleep(10)
+  }
+  return false
+}
+
+function ask(port: number): Promise<string> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    socket.once('data', data => {
+      socket.destroy()
+      resolve(String(data))
+    })
+    socket.once('error', () => resolve(''))
+  })
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill(signal)
+  // A stopped process takes no SIGTERM until it goes on.
+  child.kill('SIGCONT')
+  await gone
+}
