@@ -1,0 +1,76 @@
+/**
+ * A client's body on its way to the upstream, counted. undici must not hold the IncomingMessage itself: it
+ * takes the socket off it and destroys it when a call fails, and with it the connection that still has to
+ * carry the answer.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { GatewayError } from '../errors.js'
+
+export interface UploadOptions {
+  /** Bytes; Infinity: no limit. */
+  readonly maxBytes: number
+  /** The client sends its body only after a 100 (Continue), which nobody has sent yet. */
+  readonly awaitsContinue: boolean
+}
+
+export class Upload extends Readable {
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #awaitsContinue: boolean
+  #bytesLeft: number
+  #started = false
+
+  constructor(request: IncomingMessage, response: ServerResponse, { maxBytes, awaitsContinue }: UploadOptions) {
+    super()
+    this.#request = request
+    this.#response = response
+    this.#bytesLeft = maxBytes
+    this.#awaitsContinue = awaitsContinue
+    // undici takes its listener away when it is done; an error after that is nobody's, but must not be fatal.
+    this.on('error', () => {})
+  }
+
+  /** Called when the upstream can take a byte, not before: a refused call leaves the body on the wire. */
+  override _read(): void {
+    if (!this.#started) this.#start()
+    this.#request.resume()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const request = this.#request.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError)
+    // A rest that is here already must go, or the connection's next request would wait behind it for ever.
+    if (request.complete) request.resume()
+    else request.pause()
+    callback(error)
+  }
+
+  #start(): void {
+    this.#started = true
+    if (this.#awaitsContinue) this.#response.writeContinue()
+    this.#request.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#bytesLeft -= chunk.length
+    if (this.#bytesLeft < 0) this.destroy(new GatewayError('BODY_TOO_LARGE'))
+    else if (!this.push(chunk)) this.#request.pause()
+  }
+
+  readonly #onEnd = (): void => {
+    this.push(null)
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.destroy(error)
+  }
+}
+
+/** RFC 9112 section 6.3: a body is announced by either of these. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || announcedLength(headers['content-length']) > 0
+}
+
+export function announcedLength(contentLength: string | undefined): number {
+  return contentLength === undefined ? 0 : Number(contentLength)
+}

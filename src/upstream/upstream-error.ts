@@ -1,0 +1,35 @@
+/**
+ * What undici, TLS and the socket call a failure → what the client is told. The cause stays inside: its
+ * message holds addresses (OWASP ASVS 16.5.1).
+ */
+import { type ErrorCode, GatewayError } from '../errors.js'
+
+const TIMEOUTS = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+  'ERR_SOCKET_CONNECTION_TIMEOUT'
+])
+
+/** HPE_*: the parser's; ERR_ASSERTION: undici's answer to a status below 100; ERR_*: what Node refuses to pass on. */
+const BAD_ANSWER =
+  /^(?:HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_|ERR_ASSERTION|ERR_INVALID_CHAR|ERR_INVALID_HTTP_TOKEN|ERR_HTTP_)/
+
+/** Ours pass unchanged: a body over the limit, a full queue. */
+export function upstreamError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const { code = 'unknown', message = '' } = (error ?? {}) as { code?: string; message?: string }
+  return new GatewayError(codeFor(code, message), { reason: code.toLowerCase(), cause: error })
+}
+
+function codeFor(code: string, message: string): ErrorCode {
+  if (TIMEOUTS.has(code)) return 'UPSTREAM_TIMEOUT'
+  // undici's words for a 101 nobody asked for and for bytes nobody waits for; both carry its plain socket code.
+  if (BAD_ANSWER.test(code) || message === 'bad upgrade' || message === 'bad response') return 'UPSTREAM_BAD_RESPONSE'
+  return 'UPSTREAM_UNREACHABLE'
+}
+
+export function overloaded(reason: string): GatewayError {
+  return new GatewayError('UPSTREAM_OVERLOADED', { reason, headers: { 'retry-after': '1' } })
+}
