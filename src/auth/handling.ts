@@ -1,0 +1,50 @@
+/**
+ * What happened below Better Auth while it handled one request. Better Auth swallows database errors in
+ * many places: sign-out answers 200 over a failed delete, a session that could not be read becomes 401,
+ * list-users answers with nobody. Its status alone therefore cannot be believed; the queries can.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+
+export interface Handling {
+  /** The first query that failed through no fault of the request; null while all went well. */
+  outage: unknown
+  /** PostgreSQL refused a value of the request (SQLSTATE class 22): a NUL byte, a word for a uuid. */
+  badValue: boolean
+  /** Whose session this was or became; for the log. */
+  userId: string | null
+}
+
+const handlings = new AsyncLocalStorage<Handling>()
+
+export function newHandling(): Handling {
+  return { outage: null, badValue: false, userId: null }
+}
+
+export function runHandling<T>(handling: Handling, run: () => T): T {
+  return handlings.run(handling, run)
+}
+
+/** Undefined outside a request, at start-up and in the background. */
+export function currentHandling(): Handling | undefined {
+  return handlings.getStore()
+}
+
+/** Errors that are not the database's change nothing: they are ours or Better Auth's to answer. */
+export function noteFailure(error: unknown): void {
+  const handling = handlings.getStore()
+  const code = databaseCode(error)
+  if (handling === undefined || code === null) return
+  const sqlClass = /^[0-9A-Z]{5}$/.test(code) ? code.slice(0, 2) : null
+  if (sqlClass === '22') handling.badValue = true
+  // 23: a constraint, such as an e-mail that is taken. That is an answer, not an outage.
+  else if (sqlClass !== '23') handling.outage ??= error
+}
+
+/** SQLSTATE or the driver's own word (ECONNREFUSED, CONNECTION_CLOSED); drizzle wraps it in `cause`. */
+export function databaseCode(error: unknown): string | null {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    const { code } = current as { code?: unknown }
+    if (typeof code === 'string') return code
+  }
+  return null
+}
