@@ -1,0 +1,100 @@
+/**
+ * The load: autocannon in a process of its own, one order at a time over IPC.
+ *
+ * autocannon rounds latencies to whole milliseconds, but announces each one unrounded with its `response` event:
+ * the percentiles are taken from those. Requests are counted, and processor time is read, between two instants of one
+ * run, after the warm-up. Errors are counted over the whole run. A connection the gate closes is reopened by
+ * autocannon without a word; requests that were sent and never answered give it away.
+ */
+import { readFileSync } from 'node:fs'
+import autocannon from 'autocannon'
+
+/** /proc counts in ticks of 1/100 s on every Linux. */
+const TICK_US = 10_000
+
+process.on('message', async order => process.send(await shoot(order)))
+process.on('disconnect', () => process.exit())
+
+/** @param order {{ url, connections, warmUpSeconds, seconds, cookies, watch: Record<string, number> }} */
+async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch }) {
+  const latencies = []
+  let counting = false
+  let client = 0
+  const run = autocannon({
+    url,
+    connections,
+    duration: 3_600,
+    sampleInt: 100,
+    setupClient: each => each.setRequests(requestsOf(client++, connections, cookies))
+  })
+  run.on('response', (_client, _status, _bytes, milliseconds) => {
+    if (counting) latencies.push(milliseconds)
+  })
+  await pause(warmUpSeconds)
+  const before = snapshot(watch)
+  counting = true
+  await pause(seconds)
+  counting = false
+  const after = snapshot(watch)
+  run.stop()
+  return summary(await run, connections, latencies, before, after)
+}
+
+/** Each connection goes through its own share of the sessions: no two ask for the same one at the same time. */
+function requestsOf(client, connections, cookies) {
+  return cookies.filter((_, index) => index % connections === client).map(cookie => ({ headers: { cookie } }))
+}
+
+function summary(result, connections, latencies, before, after) {
+  const sorted = Float64Array.from(latencies).toSorted()
+  const elapsedUs = (after.at - before.at) * 1_000
+  const cpu = Object.keys(before.cpu).map(name => {
+    const used = after.cpu[name] - before.cpu[name]
+    return [name, { usPerRequest: used / sorted.length, busy: used / elapsedUs }]
+  })
+  return {
+    requests: sorted.length,
+    rps: sorted.length / (elapsedUs / 1e6),
+    p50: percentile(sorted, 0.5),
+    p99: percentile(sorted, 0.99),
+    cpu: Object.fromEntries(cpu),
+    errors: {
+      connection: result.errors - result.timeouts,
+      timeout: result.timeouts,
+      status: result.non2xx,
+      dropped: Math.abs(result.requests.sent - result.requests.total - connections)
+    }
+  }
+}
+
+/** Microseconds. */
+function percentile(sorted, share) {
+  return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 1_000)
+}
+
+function snapshot(watch) {
+  const cpu = Object.entries(watch).flatMap(([name, pid]) => {
+    const used = cpuMicroseconds(pid)
+    return used === null ? [] : [[name, used]]
+  })
+  return { at: performance.now(), cpu: Object.fromEntries([...cpu, ['generator', ownMicroseconds()]]) }
+}
+
+function ownMicroseconds() {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
+/** User and system time of all threads of a process; null where there is no /proc. */
+function cpuMicroseconds(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * TICK_US
+  } catch {
+    return null
+  }
+}
+
+function pause(seconds) {
+  return new Promise(resolve => setTimeout(resolve, seconds * 1_000))
+}

@@ -1,0 +1,53 @@
+/** What the command line asks for. */
+import { parseArgs } from 'node:util'
+
+export interface Options {
+  readonly quick: boolean
+  /** Names of scenarios; null: all. */
+  readonly only: readonly string[] | null
+  readonly rounds: number
+  readonly connections: number
+  /** Load on each scenario before the first round. */
+  readonly firstSeconds: number
+  /** Before every measurement, with the same load. */
+  readonly warmUpSeconds: number
+  readonly seconds: number
+}
+
+export const HELP = `npm run bench [-- options]
+
+  --quick            3 short rounds, under two minutes in all
+  --only a,b         these scenarios (and http-proxy, which the ratios need)
+  --rounds n         default 5
+  --seconds n        measured seconds per scenario and round, default 4
+  --help             this text and the names of the scenarios`
+
+/** Null when help was asked for. Throws on an unknown option. */
+export function parseOptions(args: readonly string[]): Options | null {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      help: { type: 'boolean', default: false }
+    }
+  })
+  if (values.help) return null
+  return {
+    quick: values.quick,
+    only: values.only?.split(',').map(name => name.trim()) ?? null,
+    rounds: positive('--rounds', values.rounds, values.quick ? 3 : 5),
+    connections: 64,
+    firstSeconds: values.quick ? 1.5 : 4,
+    warmUpSeconds: values.quick ? 0.5 : 1,
+    seconds: positive('--seconds', values.seconds, values.quick ? 2 : 4)
+  }
+}
+
+function positive(name: string, text: string | undefined, fallback: number): number {
+  const value = text === undefined ? fallback : Number(text)
+  if (!(value > 0)) throw new Error(`${name} must be a number above 0`)
+  return value
+}

@@ -1,0 +1,85 @@
+/** `latest.md`: the table a reader can judge, with everything needed to repeat it. */
+import type { Ratio, Results, ScenarioResult } from './results.js'
+import { reference } from './scenarios/catalogue.js'
+import type { Spread } from './statistics.js'
+
+const count = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
+
+export function markdown(results: Results): string {
+  const { machine, rounds, scenarios } = results
+  return `# Benchmark results
+
+${rounds} interleaved rounds; medians, with the smallest and the largest round in brackets. Ratios are taken pair by
+pair with the \`${reference.name}\` measurement next to each. The machine's speed drifts: quote ratios and processor
+time, not requests per second.
+
+![Requests per second, relative to ${reference.name}](latest.svg)
+
+${table(results)}
+
+¹ The gate's core was not full: generator, upstream and stores (or other programs of this machine) were the limit, so
+requests per second are a lower bound. Processor time per request is not affected.
+
+${againstBetterAuth(results)}
+
+## What was measured
+
+${Object.entries(scenarios)
+  .map(([name, { what }]) => `- \`${name}\`: ${what}`)
+  .join('\n')}
+
+## Where
+
+${Object.entries(machine)
+  .map(([name, value]) => `- ${name}: ${typeof value === 'object' ? pairs(value) : String(value)}`)
+  .join('\n')}
+`
+}
+
+function table({ scenarios, ratios }: Results): string {
+  const head = [
+    '| scenario | requests/s | × F0 | gate CPU µs/request | CPU × F0 | p50 µs | p99 µs | p99 × F0 | errors | gate · generator · upstream busy |',
+    '|---|---|---|---|---|---|---|---|---|---|'
+  ]
+  const rows = Object.entries(scenarios).map(([name, result]) => row(name, result, ratios[`${name}/${reference.name}`]))
+  return [...head, ...rows].join('\n')
+}
+
+function row(name: string, result: ScenarioResult, ratio: Ratio | undefined): string {
+  const mark = result.limit === 'surroundings' ? ' ¹' : ''
+  const cells = [
+    `\`${name}\``,
+    `${count.format(result.rps)} (${count.format(result.rps_min)}–${count.format(result.rps_max)})${mark}`,
+    ratio === undefined ? '**1**' : `**${spread(ratio.rps)}**`,
+    result.gate_cpu_us === null ? '–' : result.gate_cpu_us.toFixed(1),
+    ratio?.cpu ? spread(ratio.cpu) : '–',
+    count.format(result.p50_us),
+    count.format(result.p99_us),
+    ratio === undefined ? '1' : spread(ratio.p99),
+    String(result.errors),
+    [result.gate_busy, result.generator_busy, result.upstream_busy].map(percent).join(' · ')
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function againstBetterAuth({ ratios }: Results): string {
+  const rows = Object.entries(ratios).filter(([name]) => !name.endsWith(`/${reference.name}`))
+  if (rows.length === 0) return ''
+  const lines = rows.map(([name, { rps }]) => `| \`${name.replace('/', '` ÷ `')}\` | ${spread(rps)} |`)
+  return ['| requests per second | × |', '|---|---|', ...lines].join('\n')
+}
+
+function spread({ median, min, max }: Spread): string {
+  const digits = median >= 10 ? 1 : 2
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
+}
+
+function percent(share: number | null): string {
+  return share === null ? '–' : `${Math.round(share * 100)} %`
+}
+
+function pairs(value: unknown): string {
+  return Object.entries(value as object)
+    .map(([name, version]) => `${name} ${String(version)}`)
+    .join(', ')
+}

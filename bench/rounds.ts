@@ -1,0 +1,88 @@
+/**
+ * Interleaved rounds. The machine's speed drifts by more than the differences that matter, so no scenario is compared
+ * with a reference measured minutes away: of every three measurements the middle one is the reference, and each
+ * neighbour is divided by it. The order turns from round to round.
+ */
+import type { Generator, Measurement } from './load.js'
+import type { Options } from './options.js'
+import { reference } from './scenarios/catalogue.js'
+import type { Gate, Scenario } from './scenarios/scenario.js'
+import type { Stack } from './stack.js'
+import { verifySource } from './verify.js'
+
+export interface Slot {
+  readonly round: number
+  readonly scenario: Scenario
+  readonly measurement: Measurement
+  /** The reference measured next to it; the reference has none. */
+  readonly beside: Measurement | null
+}
+
+export interface RoundsContext {
+  readonly options: Options
+  readonly stack: Stack
+  readonly generator: Generator
+  readonly gates: ReadonlyMap<Scenario, Gate>
+  readonly onSlot: (slot: Slot) => void
+}
+
+export async function runRounds(context: RoundsContext): Promise<Slot[]> {
+  // Code that has never run hot is up to twice as slow; none of that belongs in a figure.
+  for (const scenario of context.gates.keys()) await measure(context, scenario, 0, context.options.firstSeconds)
+  const slots: Slot[] = []
+  const record = (slot: Slot) => {
+    slots.push(slot)
+    context.onSlot(slot)
+  }
+  for (let round = 1; round <= context.options.rounds; round++) {
+    for (const [first, second] of groups([...context.gates.keys()], round)) {
+      const before = first && (await measure(context, first))
+      const beside = await measure(context, reference)
+      record({ round, scenario: reference, measurement: beside, beside: null })
+      if (first && before) record({ round, scenario: first, measurement: before, beside })
+      if (second) record({ round, scenario: second, measurement: await measure(context, second), beside })
+    }
+  }
+  return slots
+}
+
+/** What `runRounds` takes, a moment between two measurements included. */
+export function expectedSeconds(options: Options, scenarios: readonly Scenario[]): number {
+  const slots = options.rounds * (scenarios.length - 1 + groups(scenarios, 0).length)
+  const each = options.warmUpSeconds + options.seconds + 0.3
+  return scenarios.length * (options.firstSeconds + 0.3) + slots * each
+}
+
+/** Pairs to measure on either side of the reference. A lone reference is one group of nobody. */
+function groups(scenarios: readonly Scenario[], turn: number): [Scenario?, Scenario?][] {
+  const others = scenarios.filter(scenario => scenario !== reference)
+  if (others.length === 0) return [[]]
+  const start = turn % others.length
+  const turned = [...others.slice(start), ...others.slice(0, start)]
+  return Array.from({ length: Math.ceil(turned.length / 2) }, (_, index) => {
+    const [first, second] = turned.slice(index * 2, index * 2 + 2)
+    return second === undefined ? [first] : [first, second]
+  }) as [Scenario?, Scenario?][]
+}
+
+async function measure(
+  { options, stack, generator, gates }: RoundsContext,
+  scenario: Scenario,
+  warmUpSeconds = options.warmUpSeconds,
+  seconds = options.seconds
+): Promise<Measurement> {
+  const gate = gates.get(scenario)
+  if (gate === undefined) throw new Error(`${scenario.name} was not opened`)
+  await gate.tidy()
+  const before = (await gate.lookups?.()) ?? {}
+  const measurement = await generator({
+    url: `${gate.origin}${scenario.path}`,
+    connections: options.connections,
+    warmUpSeconds,
+    seconds,
+    cookies: stack.sessions.map(({ cookie }) => cookie),
+    watch: { upstream: stack.upstream.pid, ...(gate.pid === null ? {} : { gate: gate.pid }) }
+  })
+  verifySource(scenario, before, (await gate.lookups?.()) ?? {}, measurement.requests)
+  return measurement
+}

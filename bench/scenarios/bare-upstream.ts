@@ -1,0 +1,11 @@
+import type { Scenario } from './scenario.js'
+
+/** The ceiling: what generator and upstream manage on the cores they share. */
+export const bareUpstream: Scenario = {
+  name: 'bare-upstream',
+  what: 'no gate at all: generator and upstream alone',
+  path: '/orders/7',
+  guarded: false,
+  source: null,
+  open: async ({ upstream }) => ({ origin: upstream.url, pid: null, lookups: null, tidy: async () => undefined })
+}

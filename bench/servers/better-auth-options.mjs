@@ -1,0 +1,26 @@
+/** Better Auth as its documentation sets it up: a pg.Pool, or with its secondary storage on Redis. */
+import { betterAuth } from 'better-auth'
+import { admin } from 'better-auth/plugins'
+import { Redis } from 'ioredis'
+import { Pool } from 'pg'
+
+const { DATABASE_URL, REDIS_URL, BETTER_AUTH_SECRET } = process.env
+
+export const options = {
+  baseURL: 'http://localhost',
+  secret: BETTER_AUTH_SECRET,
+  database: new Pool({ connectionString: DATABASE_URL }),
+  emailAndPassword: { enabled: true },
+  plugins: [admin()],
+  ...(REDIS_URL ? { secondaryStorage: redisStorage(new Redis(REDIS_URL)) } : {})
+}
+
+export const auth = betterAuth(options)
+
+function redisStorage(redis) {
+  return {
+    get: key => redis.get(key),
+    set: (key, value, ttl) => (ttl ? redis.set(key, value, 'EX', ttl) : redis.set(key, value)),
+    delete: key => redis.del(key)
+  }
+}
