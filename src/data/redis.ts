@@ -1,0 +1,96 @@
+/**
+ * The one connection to Redis. It answers within 50 ms or not at all, keeps no command for later, and knows
+ * which incarnation of which server it talks to.
+ *
+ * `run` is that server's run id. Cache entries and leases are bound to it, so what a lagging replica or an old
+ * snapshot brings back is worth nothing (revocation.md, counterexample 7). From `close` until the server behind
+ * the next connection has said who it is, `run` is empty, which means: do not use the cache.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { Breaker } from './breaker.js'
+import { parseRedisUrl } from './redis-address.js'
+
+const COMMAND_TIMEOUT_MS = 50
+const CONNECT_TIMEOUT_MS = 2000
+const SILENCE_TIMEOUT_MS = 1000
+const FIRST_RETRY_MS = 50
+const LONGEST_RETRY_MS = 1000
+const IDENTIFY_RETRY_MS = 100
+
+/** The server behind the connection is not, or no longer, the master of our keys: connect again. */
+const WRONG_SERVER = /READONLY|MOVED|MASTERDOWN/
+
+const BEHAVIOUR = {
+  enableOfflineQueue: false,
+  // A FILL or INVAL of the last connection says nothing true on the next.
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: COMMAND_TIMEOUT_MS,
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  // A host that vanished sends no close.
+  socketTimeout: SILENCE_TIMEOUT_MS,
+  retryStrategy: retryDelay,
+  sentinelRetryStrategy: retryDelay,
+  reconnectOnError: (error: Error) => WRONG_SERVER.test(error.message)
+}
+
+export type RedisListener = (up: boolean, reason: string) => void
+
+export class RedisLink {
+  readonly client: Redis
+  /** Guards what requests wait for. What nobody waits for needs no fuse. */
+  readonly breaker = new Breaker()
+  readonly #listener: RedisListener
+  #run = ''
+  #connection = 0
+  #lastError = 'closed'
+
+  /** `listener` hears every change between usable and not, once. */
+  constructor(url: string, listener: RedisListener = () => {}) {
+    this.#listener = listener
+    this.client = new Redis({ ...parseRedisUrl(url), ...BEHAVIOUR })
+    this.client.on('error', (error: NodeJS.ErrnoException) => {
+      this.#lastError = error.code ?? error.message
+    })
+    this.client.on('ready', () => void this.#identify(++this.#connection))
+    this.client.on('close', () => this.#lost())
+  }
+
+  /** Run id of the server behind the present connection; empty while there is none or it is unknown. */
+  get run(): string {
+    return this.#run
+  }
+
+  /** Ends the connection. What is under way is lost; nothing of ours minds. */
+  close(): void {
+    this.client.disconnect()
+  }
+
+  async #identify(connection: number): Promise<void> {
+    while (connection === this.#connection) {
+      const info = await this.client.info('server').catch(() => '')
+      if (connection !== this.#connection) return
+      const [, run = ''] = /^run_id:(\w+)/m.exec(info) ?? []
+      if (run !== '') {
+        this.#run = run
+        this.#listener(true, 'connected')
+        return
+      }
+      await sleep(IDENTIFY_RETRY_MS, undefined, { ref: false })
+    }
+  }
+
+  #lost(): void {
+    this.#connection++
+    if (this.#run === '') return
+    this.#run = ''
+    this.#listener(false, this.#lastError)
+  }
+}
+
+/** Doubles up to a second, spread so that a fleet does not come back in step. */
+function retryDelay(attempt: number): number {
+  const delay = Math.min(FIRST_RETRY_MS * 2 ** (attempt - 1), LONGEST_RETRY_MS)
+  return delay * (0.75 + Math.random() / 4)
+}

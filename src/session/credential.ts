@@ -1,0 +1,132 @@
+/**
+ * What does this request offer as proof? Better Auth's signed session cookie, or `Authorization: Bearer` with the
+ * same `token.signature`. Synchronous and without I/O: a forged one costs an HMAC and nothing else.
+ *
+ * Agrees with Better Auth 1.7.7 on which cookie counts (one exact name, the first of duplicates) and is stricter
+ * on how it is written: only the base64 that was issued, so that one session has one signature.
+ * A cookie wins over a bearer token, also a bad one over a good one.
+ */
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { AuthSecret } from '../config/env.js'
+import { findCookie } from './find-cookie.js'
+
+export type CredentialSource = 'cookie' | 'bearer'
+
+export type Credential =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'forged'; readonly source: CredentialSource }
+  | {
+      readonly kind: 'token'
+      readonly source: CredentialSource
+      /** The bare session token: signature checked and cut off. */
+      readonly token: string
+      /** Which secret signed it, by position; 0 is the one Better Auth knows. Null: unsigned, as `bearerUnsigned` allows. */
+      readonly secretIndex: number | null
+    }
+
+/** An IncomingMessage has both. `rawHeaders` is needed because Node keeps only the first of two Authorization lines. */
+export interface CredentialCarrier {
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+}
+
+export type CredentialReader = (carrier: CredentialCarrier) => Credential
+
+export interface CredentialOptions {
+  /** From Better Auth's own options, with `__Secure-` where they say so. */
+  readonly cookieName: string
+  readonly secrets: readonly AuthSecret[]
+  /** Also take a bearer token without a signature (R38). */
+  readonly bearerUnsigned: boolean
+}
+
+const NONE: Credential = { kind: 'none' }
+const FORGED_COOKIE: Credential = { kind: 'forged', source: 'cookie' }
+const FORGED_BEARER: Credential = { kind: 'forged', source: 'bearer' }
+
+const BEARER = 'bearer '
+/** Encoded, a token of 32 and its signature take 85. What is longer is refused before anything is computed. */
+const MAX_LENGTH = 512
+/** 32 bytes in base64, in the one way an encoder writes them: the last digit carries 4 bits, its other two are zero. */
+const SIGNATURE = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
+const SIGNATURE_LENGTH = 44
+/** Nothing that PostgreSQL, a log or a header could choke on. */
+const TOKEN = /^[\x21-\x7e]+$/
+
+export function createCredentialReader(options: CredentialOptions): CredentialReader {
+  const { cookieName, bearerUnsigned } = options
+  const keys = options.secrets.map(({ value }) => createSecretKey(value, 'utf8'))
+
+  return function readCredential({ headers, rawHeaders }) {
+    if (headers.cookie !== undefined) {
+      const written = findCookie(headers.cookie, cookieName)
+      if (written === null) return FORGED_COOKIE
+      if (written !== '') return verify(written, keys, 'cookie') ?? FORGED_COOKIE
+    }
+    if (headers.authorization === undefined) return NONE
+    return readBearer(headers.authorization, rawHeaders, keys, bearerUnsigned)
+  }
+}
+
+/** `token.signature` as Better Auth writes it; percent-encode it where it becomes a cookie. */
+export function signToken(token: string, secret: string): string {
+  return `${token}.${createHmac('sha256', secret).update(token, 'utf8').digest('base64')}`
+}
+
+function readBearer(
+  header: string,
+  rawHeaders: readonly string[],
+  keys: readonly KeyObject[],
+  unsigned: boolean
+): Credential {
+  if (header.slice(0, BEARER.length).toLowerCase() !== BEARER) return NONE
+  const written = header.slice(BEARER.length)
+  if (written === '') return NONE
+  if (isRepeated('authorization', rawHeaders)) return FORGED_BEARER
+  const verified = verify(written, keys, 'bearer')
+  if (verified !== null) return verified
+  if (!unsigned || written.includes('.') || written.length > MAX_LENGTH || !TOKEN.test(written)) return FORGED_BEARER
+  return { kind: 'token', source: 'bearer', token: written, secretIndex: null }
+}
+
+function verify(written: string, keys: readonly KeyObject[], source: CredentialSource): Credential | null {
+  if (written.length > MAX_LENGTH) return null
+  const value = decodeOnce(written)
+  if (value === null) return null
+  const dot = value.length - SIGNATURE_LENGTH - 1
+  if (dot < 1 || value.charCodeAt(dot) !== 46) return null
+  const signature = value.slice(dot + 1)
+  const token = value.slice(0, dot)
+  if (!SIGNATURE.test(signature) || !TOKEN.test(token)) return null
+
+  const offered = Buffer.from(signature, 'base64')
+  let secretIndex = -1
+  // Every secret is tried, so that the time tells nothing about which one it was.
+  for (let i = keys.length - 1; i >= 0; i--) {
+    const expected = createHmac('sha256', keys[i] as KeyObject)
+      .update(token, 'utf8')
+      .digest()
+    if (timingSafeEqual(expected, offered)) secretIndex = i
+  }
+  return secretIndex < 0 ? null : { kind: 'token', source, token, secretIndex }
+}
+
+/** R36. Decoded once: what is encoded twice keeps a '%' and fails as a signature (ASVS 1.1.1). */
+function decodeOnce(written: string): string | null {
+  if (!written.includes('%')) return written
+  try {
+    return decodeURIComponent(written)
+  } catch {
+    return null
+  }
+}
+
+function isRepeated(name: string, rawHeaders: readonly string[]): boolean {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const candidate = rawHeaders[i] as string
+    if (candidate.length === name.length && candidate.toLowerCase() === name) count++
+  }
+  return count > 1
+}
