@@ -62,7 +62,8 @@ function summary(result, connections, latencies, before, after) {
       connection: result.errors - result.timeouts,
       timeout: result.timeouts,
       status: result.non2xx,
-      dropped: Math.abs(result.requests.sent - result.requests.total - connections)
+      // What a refused or timed-out connection took with it is counted there already.
+      dropped: Math.max(0, result.requests.sent - result.requests.total - connections - result.errors)
     }
   }
 }

@@ -8,15 +8,13 @@ const VALUE = 190
 const ROW = 34
 const TOP = 46
 
-/** Text and axis follow the reader's scheme; the bar colours are mid-tones that stand out on both. */
+/** Mid-tones that read on white and on black; where the viewer tells the reader's scheme, text gets full contrast. */
 const STYLE = `
-  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-  .quiet { fill: #59636e }
+  text { font: 13px system-ui, sans-serif; fill: #6e7781 }
   .ours { fill: #2f81f7 } .peer { fill: #8b949e } .base { fill: #bf8700 }
-  .axis { stroke: #bf8700; stroke-dasharray: 4 3 } .spread { stroke: #1f2328 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .quiet { fill: #9198a1 } .spread { stroke: #e6edf3 }
-  }`
+  .axis { stroke: #bf8700; stroke-dasharray: 4 3 } .spread { stroke: #57606a }
+  @media (prefers-color-scheme: light) { text { fill: #1f2328 } }
+  @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }`
 
 export function svg(results: Results): string {
   const rows = Object.entries(results.scenarios).map(([name, { rps, gate_cpu_us }]) => {
@@ -52,5 +50,5 @@ function bar({ name, rps, cpu, ratio }: Row, y: number, scale: number): string {
   return `<text x="${LABEL - 10}" y="${y + 15}" text-anchor="end">${name}</text>
 <rect class="${kind}" x="${LABEL}" y="${y}" width="${Math.max(1, ratio.median * scale).toFixed(1)}" height="22" rx="3"/>
 <line class="spread" x1="${at(ratio.min)}" x2="${at(ratio.max)}" y1="${middle}" y2="${middle}"/>
-<text x="${Number(at(ratio.max)) + 8}" y="${y + 15}">${ratio.median.toFixed(2)} × <tspan class="quiet">${Math.round(rps).toLocaleString('en-GB')}/s${perRequest}</tspan></text>`
+<text x="${Number(at(ratio.max)) + 8}" y="${y + 15}">${ratio.median.toFixed(2)} ×, ${Math.round(rps).toLocaleString('en-GB')}/s${perRequest}</text>`
 }

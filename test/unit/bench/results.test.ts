@@ -1,0 +1,81 @@
+/** What becomes of measurements: medians, pairwise ratios, errors that are not lost, the three files. */
+import t from 'tap'
+import type { Measurement } from '../../../bench/load.js'
+import { svg } from '../../../bench/plot.js'
+import { markdown } from '../../../bench/report.js'
+import { summarise } from '../../../bench/results.js'
+import type { Slot } from '../../../bench/rounds.js'
+import { catalogue, reference } from '../../../bench/scenarios/catalogue.js'
+import type { Scenario } from '../../../bench/scenarios/scenario.js'
+
+const redis = catalogue.find(({ name }) => name === 'gateway-redis') as Scenario
+const stock = catalogue.find(({ name }) => name === 'better-auth-get-session') as Scenario
+
+function measured(rps: number, more: Partial<Measurement> = {}): Measurement {
+  const errors = { connection: 0, timeout: 0, status: 0, dropped: 0 }
+  return { requests: rps, rps, p50: 1_000, p99: 5_000, cpu: {}, errors, ...more }
+}
+
+/** One round: the reference at `base`, ours and Better Auth's beside it. */
+function round(number: number, base: number, ours: number, theirs: number): Slot[] {
+  const beside = measured(base)
+  return [
+    { round: number, scenario: reference, measurement: beside, beside: null },
+    { round: number, scenario: redis, measurement: measured(ours), beside },
+    { round: number, scenario: stock, measurement: measured(theirs), beside }
+  ]
+}
+
+t.test('a ratio is taken within its round, so that drift between rounds cancels out', async t => {
+  const slots = [...round(1, 1_000, 1_200, 100), ...round(2, 100, 130, 10), ...round(3, 500, 550, 50)]
+
+  const { ratios, scenarios, rounds } = summarise(slots, {}, 3)
+
+  t.equal(rounds, 3)
+  t.strictSame(ratios['gateway-redis/http-proxy']?.rps, { median: 1.2, min: 1.1, max: 1.3 })
+  t.strictSame(ratios['gateway-redis/better-auth-get-session']?.rps, { median: 12, min: 11, max: 13 })
+  t.match(scenarios['gateway-redis'], {
+    rps: 550,
+    rps_min: 130,
+    rps_max: 1_200,
+    p50_us: 1_000,
+    p99_us: 5_000,
+    errors: 0
+  })
+})
+
+t.test('every kind of failed request counts as an error', async t => {
+  const errors = { connection: 1, timeout: 2, status: 4, dropped: 8 }
+  const beside = measured(1_000)
+  const slots = [{ round: 1, scenario: redis, measurement: measured(1_000, { errors }), beside }]
+
+  t.equal(summarise(slots, {}, 1).scenarios['gateway-redis']?.errors, 15)
+})
+
+t.test('a gate whose core was not full is marked as held back by its surroundings', async t => {
+  const slot = (busy: number): Slot => {
+    const cpu = { gate: { usPerRequest: 50, busy } }
+    return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000) }
+  }
+
+  t.equal(summarise([slot(0.97)], {}, 1).scenarios['gateway-redis']?.limit, 'gate')
+  const results = summarise([slot(0.6)], {}, 1)
+  t.equal(results.scenarios['gateway-redis']?.limit, 'surroundings')
+  t.match(markdown(results), /1,000 \(1,000–1,000\) ¹/)
+})
+
+t.test('report and plot name every scenario, and the report every ratio and the machine', async t => {
+  const results = summarise(round(1, 1_000, 1_200, 100), { cores: 2, versions: { node: '20.20.2' } }, 1)
+  const page = markdown(results)
+  const plot = svg(results)
+
+  for (const name of ['http-proxy', 'gateway-redis', 'better-auth-get-session']) {
+    t.match(page, `\`${name}\``)
+    t.match(plot, `>${name}</text>`)
+  }
+  t.match(page, '**1.20 (1.20–1.20)**')
+  t.match(page, '| `gateway-redis` ÷ `better-auth-get-session` | 12.0 (12.0–12.0) |')
+  t.match(page, '- cores: 2\n- versions: node 20.20.2')
+  t.match(plot, '1.20 ×, 1,200/s')
+  t.match(plot, 'prefers-color-scheme: dark')
+})

@@ -1,0 +1,106 @@
+/** The order of measurements and the proof of what was measured; the generator is a stand-in that notes its orders. */
+import t from 'tap'
+import type { Measurement, Order } from '../../../bench/load.js'
+import { expectedSeconds, runRounds } from '../../../bench/rounds.js'
+import { catalogue, reference } from '../../../bench/scenarios/catalogue.js'
+import type { Gate, Scenario } from '../../../bench/scenarios/scenario.js'
+import type { Stack } from '../../../bench/stack.js'
+
+const options = {
+  quick: false,
+  only: null,
+  rounds: 4,
+  connections: 64,
+  firstSeconds: 1,
+  warmUpSeconds: 0.5,
+  seconds: 2
+}
+
+const measurement: Measurement = {
+  requests: 1_000,
+  rps: 100,
+  p50: 10,
+  p99: 20,
+  cpu: {},
+  errors: { connection: 0, timeout: 0, status: 0, dropped: 0 }
+}
+
+/** Runs rounds over `scenarios`; `lookups` is what each gate's metrics say at every reading. */
+async function run(scenarios: readonly Scenario[], lookups: Gate['lookups'] = null) {
+  const orders: Order[] = []
+  const gates = new Map(
+    scenarios.map(scenario => {
+      const gate: Gate = { origin: `http://${scenario.name}`, pid: null, lookups, tidy: async () => undefined }
+      return [scenario, gate]
+    })
+  )
+  const slots = await runRounds({
+    options,
+    stack: { upstream: { url: '', pid: 1 }, sessions: [] } as unknown as Stack,
+    gates,
+    onSlot: () => undefined,
+    generator: async order => {
+      orders.push(order)
+      return measurement
+    }
+  })
+  const names = orders.map(({ url }) => new URL(url).hostname)
+  return { slots, warmUp: names.slice(0, scenarios.length), names: names.slice(scenarios.length), orders }
+}
+
+t.test('every scenario is measured once a round, next to a measurement of the reference', async t => {
+  const scenarios = catalogue
+    .map(scenario => ({ ...scenario, source: null }))
+    .filter(({ name }) => name !== reference.name)
+  const { slots, names, warmUp } = await run([reference, ...scenarios])
+
+  t.equal(warmUp.length, scenarios.length + 1, 'each was run hot first')
+  for (const { name } of scenarios) {
+    const places = names.flatMap((each, index) => (each === name ? [index] : []))
+    t.equal(places.length, options.rounds, name)
+    for (const place of places) {
+      t.ok([names[place - 1], names[place + 1]].includes(reference.name), `${name} has the reference beside it`)
+    }
+  }
+  t.equal(slots.length, names.length)
+  t.ok(slots.every(({ beside, scenario }) => (beside === null) === (scenario === reference)))
+})
+
+t.test('a lone reference is measured too', async t => {
+  const { names } = await run([reference])
+
+  t.strictSame(
+    names,
+    Array.from({ length: options.rounds }, () => reference.name)
+  )
+})
+
+t.test('the estimate of the time covers every measurement', async t => {
+  const { orders } = await run(
+    catalogue.map(scenario => (scenario === reference ? scenario : { ...scenario, source: null }))
+  )
+
+  const seconds = orders.reduce((sum, order) => sum + order.seconds + order.warmUpSeconds, 0)
+  const expected = expectedSeconds(options, catalogue)
+  t.ok(expected > seconds && expected < seconds * 1.3, `${expected} for ${seconds}`)
+})
+
+t.test('a scenario whose look-ups come from elsewhere fails the run', async t => {
+  const gateway = catalogue.find(({ source }) => source === 'redis') as Scenario
+  let readings = 0
+
+  await t.rejects(
+    run([reference, gateway], async () => ({ postgres: 1_000 * readings++ })),
+    /gateway-redis.*look-ups were postgres 1000/
+  )
+})
+
+t.test('look-ups on a public route fail the run', async t => {
+  const gateway = catalogue.find(({ source }) => source === 'none') as Scenario
+  let readings = 0
+
+  await t.rejects(
+    run([reference, gateway], async () => ({ redis: readings++ })),
+    /session look-ups is 1, not 0/
+  )
+})
