@@ -30,10 +30,11 @@ export type Generator = (order: Order) => Promise<Measurement>
 export async function startGenerator(): Promise<Generator> {
   const command = [process.execPath, join(import.meta.dirname, 'generator.mjs')]
   const { child } = await start({ name: 'generator', command, ipc: true })
-  return async order => {
+  const failed = failure(child)
+  return order => {
     const answer = once(child, 'message').then(([message]) => message as Measurement)
     child.send(order)
-    return Promise.race([answer, failure(child)])
+    return Promise.race([answer, failed])
   }
 }
 

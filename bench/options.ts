@@ -40,9 +40,9 @@ export function parseOptions(args: readonly string[]): Options | null {
     only: values.only?.split(',').map(name => name.trim()) ?? null,
     rounds: positive('--rounds', values.rounds, values.quick ? 3 : 5),
     connections: 64,
-    firstSeconds: values.quick ? 1.5 : 4,
+    firstSeconds: values.quick ? 2.5 : 4,
     warmUpSeconds: values.quick ? 0.5 : 1,
-    seconds: positive('--seconds', values.seconds, values.quick ? 2 : 4)
+    seconds: positive('--seconds', values.seconds, values.quick ? 1.8 : 4)
   }
 }
 

@@ -26,6 +26,12 @@ function round(number: number, base: number, ours: number, theirs: number): Slot
   ]
 }
 
+/** One measurement during which the gate had its core busy for that share of the time. */
+function slotAt(busy: number): Slot {
+  const cpu = { gate: { usPerRequest: 50, busy } }
+  return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000) }
+}
+
 t.test('a ratio is taken within its round, so that drift between rounds cancels out', async t => {
   const slots = [...round(1, 1_000, 1_200, 100), ...round(2, 100, 130, 10), ...round(3, 500, 550, 50)]
 
@@ -53,13 +59,8 @@ t.test('every kind of failed request counts as an error', async t => {
 })
 
 t.test('a gate whose core was not full is marked as held back by its surroundings', async t => {
-  const slot = (busy: number): Slot => {
-    const cpu = { gate: { usPerRequest: 50, busy } }
-    return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000) }
-  }
-
-  t.equal(summarise([slot(0.97)], {}, 1).scenarios['gateway-redis']?.limit, 'gate')
-  const results = summarise([slot(0.6)], {}, 1)
+  t.equal(summarise([slotAt(0.97)], {}, 1).scenarios['gateway-redis']?.limit, 'gate')
+  const results = summarise([slotAt(0.6)], {}, 1)
   t.equal(results.scenarios['gateway-redis']?.limit, 'surroundings')
   t.match(markdown(results), /1,000 \(1,000–1,000\) ¹/)
 })
