@@ -12,7 +12,7 @@ import type { FastifyPluginAsync, RawServerDefault } from 'fastify'
 import fp from 'fastify-plugin'
 import { GatewayError } from '../errors.js'
 import { Exchange } from './exchange.js'
-import type { PeerReader } from './client-address.js'
+import type { Peer, PeerReader } from './client-address.js'
 
 export interface BeginOptions {
   readonly readPeer: PeerReader
@@ -30,22 +30,22 @@ const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (s
 
   scope.addHook('onRequest', function begin(request, _reply, done) {
     const { raw } = request
-    const peer = readPeerSafely(readPeer, raw)
-    request.exchange = new Exchange(requestIdOf(raw, peer.trusted), peer.clientAddress, peer.trusted)
-    if (peer.problem !== null) throw peer.problem
+    const { peer, problem } = readPeerSafely(readPeer, raw)
+    request.exchange = new Exchange(requestIdOf(raw, peer.trusted), peer)
+    if (problem !== null) throw problem
     if (isClosing()) throw new GatewayError('DRAINING', { headers: { connection: 'close', 'retry-after': '1' } })
     checkHeaderSection(raw)
     done()
   })
 }
 
-function readPeerSafely(readPeer: PeerReader, raw: IncomingMessage) {
+/** A refusal is logged and answered like any other, so it needs an exchange too. */
+function readPeerSafely(readPeer: PeerReader, raw: IncomingMessage): { peer: Peer; problem: unknown } {
   try {
-    const { clientAddress, trusted } = readPeer(raw)
-    return { clientAddress, trusted, problem: null }
+    return { peer: readPeer(raw), problem: null }
   } catch (problem) {
-    // The refusal is logged and answered like any other, so it needs an exchange too.
-    return { clientAddress: raw.socket.remoteAddress ?? '0.0.0.0', trusted: false, problem }
+    const address = raw.socket.remoteAddress ?? '0.0.0.0'
+    return { peer: { peerAddress: address, clientAddress: address, trusted: false }, problem }
   }
 }
 

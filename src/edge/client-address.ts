@@ -4,10 +4,12 @@
  * (CVE-2026-110724, CVE-2025-59152 and their kind), so it is never the answer by position.
  */
 import type { IncomingMessage } from 'node:http'
-import { BlockList, isIP, isIPv4 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 import { GatewayError } from '../errors.js'
 
 export interface Peer {
+  /** The other end of the socket. */
+  readonly peerAddress: string
   readonly clientAddress: string
   readonly trusted: boolean
 }
@@ -26,11 +28,12 @@ export function createPeerReader(trustedProxies: readonly string[]): PeerReader 
 
   return function readPeer(request) {
     const socketAddress = plainAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
-    if (trusted === null || !isListed(trusted, socketAddress)) return { clientAddress: socketAddress, trusted: false }
-
+    if (trusted === null || !isListed(trusted, socketAddress)) {
+      return { peerAddress: socketAddress, clientAddress: socketAddress, trusted: false }
+    }
     const chain = request.headers['x-forwarded-for']
-    if (chain === undefined) return { clientAddress: socketAddress, trusted: true }
-    return { clientAddress: firstUntrusted(String(chain).split(','), socketAddress, trusted), trusted: true }
+    const hops = chain === undefined ? [] : String(chain).split(',')
+    return { peerAddress: socketAddress, clientAddress: firstUntrusted(hops, socketAddress, trusted), trusted: true }
   }
 }
 
@@ -78,4 +81,23 @@ function blockListOf(entries: readonly string[]): BlockList | null {
 
 function isListed(list: BlockList, address: string): boolean {
   return list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+}
+
+/** What a client is counted under: IPv6 by its /64, which is what one customer of a provider has; IPv4 as it is. */
+export function addressKey(address: string): string {
+  return isIPv6(address) ? `${network64(address)}::/64` : address
+}
+
+function network64(address: string): string {
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  // An IPv4 tail (`::1.2.3.4`) stands for two groups; it never reaches into the first four.
+  const groups = after.length + (tail?.includes('.') ? 1 : 0)
+  const zeros = tail === undefined ? 0 : 8 - before.length - groups
+  const all = [...before, ...Array<string>(Math.max(0, zeros)).fill('0'), ...after]
+  return all
+    .slice(0, 4)
+    .map(group => Number.parseInt(group, 16).toString(16))
+    .join(':')
 }

@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Route } from '../routes/route-table.js'
 import type { Credential } from '../session/credential.js'
 import type { LookupSource, Session } from '../session/session.js'
+import type { Peer } from './client-address.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,6 +20,8 @@ const NOTHING_OFFERED: Credential = { kind: 'none' }
 export class Exchange {
   readonly startedAt: number
   readonly requestId: string
+  /** The other end of the socket. */
+  readonly peerAddress: string
   /** The client's address: the socket's, or the first untrusted hop when the peer is a trusted proxy. */
   readonly clientAddress: string
   /** True when the peer's X-Forwarded-*, X-Request-ID and traceparent are believed. */
@@ -39,11 +42,12 @@ export class Exchange {
   authMs = 0
   upstreamMs: number | null = null
 
-  constructor(requestId: string, clientAddress: string, trustedPeer: boolean) {
+  constructor(requestId: string, { peerAddress, clientAddress, trusted }: Peer) {
     this.startedAt = performance.now()
     this.requestId = requestId
+    this.peerAddress = peerAddress
     this.clientAddress = clientAddress
-    this.trustedPeer = trustedPeer
+    this.trustedPeer = trusted
   }
 }
 

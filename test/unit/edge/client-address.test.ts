@@ -11,9 +11,9 @@ const behindProxy = createPeerReader(['10.0.0.0/8', '2001:db8::/32'])
 
 t.test('an untrusted peer is itself, whatever it claims (B13)', async t => {
   for (const peer of ['203.0.113.7', '2001:db9::1']) {
-    t.strictSame(behindProxy(request(peer, '6.6.6.6')), { clientAddress: peer, trusted: false })
+    t.match(behindProxy(request(peer, '6.6.6.6')), { clientAddress: peer, trusted: false })
   }
-  t.strictSame(createPeerReader([])(request('10.0.0.5', '6.6.6.6')), { clientAddress: '10.0.0.5', trusted: false })
+  t.match(createPeerReader([])(request('10.0.0.5', '6.6.6.6')), { clientAddress: '10.0.0.5', trusted: false })
 })
 
 t.test('behind a trusted proxy the right-most untrusted hop is the client (B14)', async t => {
@@ -27,13 +27,13 @@ t.test('behind a trusted proxy the right-most untrusted hop is the client (B14)'
     ['[2001:db9::1]:80', '2001:db9::1']
   ] as const
   for (const [chain, client] of cases) {
-    t.strictSame(behindProxy(request('10.0.0.5', chain)), { clientAddress: client, trusted: true }, chain)
+    t.match(behindProxy(request('10.0.0.5', chain)), { clientAddress: client, trusted: true }, chain)
   }
 })
 
 t.test('a mapped IPv4 peer is the IPv4 address it stands for (GHSA-5847-rm3g-23mw)', async t => {
-  t.strictSame(behindProxy(request('::ffff:10.0.0.5', '9.9.9.9')), { clientAddress: '9.9.9.9', trusted: true })
-  t.strictSame(behindProxy(request('::ffff:8.8.8.8', '9.9.9.9')), { clientAddress: '8.8.8.8', trusted: false })
+  t.match(behindProxy(request('::ffff:10.0.0.5', '9.9.9.9')), { clientAddress: '9.9.9.9', trusted: true })
+  t.match(behindProxy(request('::ffff:8.8.8.8', '9.9.9.9')), { clientAddress: '8.8.8.8', trusted: false })
 })
 
 t.test('garbage in the chain never becomes an address (B16)', async t => {

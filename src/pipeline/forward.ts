@@ -1,0 +1,126 @@
+/**
+ * Pipeline stage, the last: hand the request and the caller's identity to the upstream, and its answer to
+ * the client. It answers inside its hook, so a body goes from socket to socket without meeting a parser.
+ *
+ *   reads   every fact of the exchange
+ *   writes  exchange.upstreamMs
+ *   throws  the errors of `relay`, as long as nothing has been sent to the client
+ */
+import type { IncomingMessage } from 'node:http'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Metrics } from '../edge/metrics.js'
+import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
+import type { AssertionIssuer } from '../identity/assertion.js'
+import { identityHeaders } from '../identity/identity-headers.js'
+import type { Route } from '../routes/route-table.js'
+import type { Credential, CredentialReader } from '../session/credential.js'
+import { type RelayOutcome, relay } from '../upstream/relay.js'
+import { requestHeaders } from '../upstream/request-headers.js'
+import type { SessionCookies } from '../upstream/session-cookies.js'
+import type { Upstream } from '../upstream/upstream-pool.js'
+
+export interface ForwardOptions {
+  /** The upstreams in force; SIGHUP puts others in their place. */
+  readonly upstreamOf: (route: Route) => Upstream
+  readonly readCredential: CredentialReader
+  readonly sessionCookies: SessionCookies
+  readonly assertions: AssertionIssuer
+  /** How clients reach us when no trusted proxy says otherwise. */
+  readonly publicProto: 'http' | 'https'
+  /** The gateway has a list of origins, so it answers for CORS and upstreams do not. */
+  readonly ownsCors: boolean
+  readonly isDraining: () => boolean
+  readonly metrics: Metrics
+}
+
+const ANONYMOUS: readonly string[] = []
+
+const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options) => {
+  scope.addHook('onRequest', function forward(request, reply, done) {
+    const { exchange, raw } = request
+    const route = exchange.route as Route
+    const upstream = options.upstreamOf(route)
+    const { session } = exchange
+
+    relay(
+      {
+        request: raw,
+        response: reply.raw,
+        upstream,
+        path: pathFor(route, exchange.path) + exchange.search,
+        headers: headersFor(request, upstream, options),
+        policy: {
+          added: addedTo(reply, request, options),
+          authenticated: session !== null,
+          ownsCors: options.ownsCors,
+          sessionCookies: options.sessionCookies
+        },
+        awaitsContinue: raw.headers.expect !== undefined
+      },
+      ({ end, error, upstreamMs }: RelayOutcome) => {
+        exchange.upstreamMs = upstreamMs
+        options.metrics.upstreamDone(upstream.name, upstreamMs, error?.code ?? null)
+        if (error !== null) exchange.reason = error.reason ?? error.code.toLowerCase()
+        if (end === 'failed' && error !== null) done(error)
+      }
+    )
+  })
+}
+
+/** What was decided on is what is sent, less the prefix the route asked to cut. */
+function pathFor({ stripPrefix }: Route, path: string): string {
+  if (stripPrefix === null) return path
+  return path.length === stripPrefix.length ? '/' : path.slice(stripPrefix.length)
+}
+
+function headersFor({ raw, exchange }: FastifyRequest, upstream: Upstream, options: ForwardOptions): string[] {
+  const { session, credential, trustedPeer, requestId } = exchange
+  const { headers } = raw
+  const trace = trustedPeer ? readTraceparent(headers.traceparent as string | undefined) : null
+  return requestHeaders({
+    rawHeaders: raw.rawHeaders,
+    trustedPeer,
+    peerAddress: exchange.peerAddress,
+    host: String((trustedPeer && headers['x-forwarded-host']) || headers.host || ''),
+    proto: trustedPeer ? protoOf(headers['x-forwarded-proto'], options.publicProto) : options.publicProto,
+    requestId,
+    traceparent: `00-${trace?.traceId ?? traceIdOf(requestId)}-${newParentId()}-${trace?.flags ?? '01'}`,
+    tracestate: trace === null ? null : ((headers.tracestate as string | undefined) ?? null),
+    sessionCookies: options.sessionCookies,
+    dropAuthorization: carriesOurToken(raw, credential, options.readCredential),
+    authorization: upstream.authorization,
+    identity: session === null ? ANONYMOUS : identityHeaders(session),
+    assertion:
+      session === null || upstream.audience === null
+        ? null
+        : options.assertions.assertionFor(session, upstream.audience)
+  })
+}
+
+/**
+ * Asked on public routes too, and beside a cookie: whatever decided, a session token in Authorization is a
+ * login, and none of the upstream's business. Other bearer tokens are, and pass.
+ */
+function carriesOurToken({ headers }: IncomingMessage, credential: Credential, read: CredentialReader): boolean {
+  const { authorization } = headers
+  if (authorization === undefined) return false
+  if (credential.kind === 'token' && credential.source === 'bearer') return true
+  const offered = read({ headers: { authorization }, rawHeaders: [] })
+  return offered.kind === 'token' && offered.secretIndex !== null
+}
+
+function protoOf(forwarded: string | string[] | undefined, otherwise: 'http' | 'https'): 'http' | 'https' {
+  return forwarded === 'https' || forwarded === 'http' ? forwarded : otherwise
+}
+
+/** What the gateway adds to the upstream's answer: the request id, and what @fastify/cors has set on the reply. */
+function addedTo(reply: FastifyReply, { exchange }: FastifyRequest, { isDraining }: ForwardOptions): string[] {
+  const added = ['x-request-id', exchange.requestId]
+  const set = reply.getHeaders()
+  for (const name in set) added.push(name, String(set[name]))
+  if (isDraining()) added.push('connection', 'close')
+  return added
+}
+
+export const forward = fp(forwardPlugin, { name: 'forward', fastify: '5.x', dependencies: ['limit-rate'] })

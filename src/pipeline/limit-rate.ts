@@ -1,0 +1,63 @@
+/**
+ * Pipeline stage: has this caller had enough of this route? Counted across nodes. It stands behind the
+ * decision on access, because a limit by user needs to know who that is, and a stranger costs no counter.
+ *
+ *   reads   exchange.route, exchange.session, exchange.clientAddress
+ *   throws  RATE_LIMITED 429 with Retry-After
+ */
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { addressKey } from '../edge/client-address.js'
+import { tellLimit } from '../edge/limit-headers.js'
+import { limitStore, type SharedCounter } from '../edge/limit-store.js'
+import type { Metrics } from '../edge/metrics.js'
+import { GatewayError } from '../errors.js'
+import type { Route } from '../routes/route-table.js'
+
+export interface LimitRateOptions {
+  /** Null without Redis: every process counts for itself. */
+  readonly sharedCounter: SharedCounter | null
+  readonly metrics: Metrics
+}
+
+type Limiter = ReturnType<Parameters<FastifyPluginAsync>[0]['createRateLimit']>
+
+const limitRatePlugin: FastifyPluginAsync<LimitRateOptions> = async (scope, { sharedCounter, metrics }) => {
+  await scope.register(rateLimit, { global: false, store: limitStore(sharedCounter) })
+  const limiters = new WeakMap<Route, Limiter>()
+
+  function limiterOf(route: Route, { max, windowMs }: { max: number; windowMs: number }): Limiter {
+    const known = limiters.get(route)
+    if (known !== undefined) return known
+    const limiter = scope.createRateLimit({ max, timeWindow: windowMs, keyGenerator: keyOf })
+    limiters.set(route, limiter)
+    return limiter
+  }
+
+  scope.addHook('onRequest', function limitRate(request, reply, done) {
+    const { route } = request.exchange
+    if (route?.rateLimit == null) return done()
+    limiterOf(
+      route,
+      route.rateLimit
+    )(request).then(verdict => {
+      if (verdict.isAllowed) return done()
+      const retryAfter = tellLimit(reply, route.name, verdict)
+      if (!verdict.isExceeded) return done()
+      metrics.rateLimited('route')
+      request.exchange.granted = false
+      done(new GatewayError('RATE_LIMITED', { reason: 'route_limit', headers: { 'retry-after': retryAfter } }))
+    }, done)
+  })
+}
+
+/** By user where the route says so and one is known, else by address. */
+function keyOf({ exchange }: FastifyRequest): string {
+  const { route, session, clientAddress } = exchange
+  const caller =
+    route?.rateLimit?.by === 'user' && session !== null ? `user:${session.userId}` : addressKey(clientAddress)
+  return `route:${route?.name}:${caller}`
+}
+
+export const limitRate = fp(limitRatePlugin, { name: 'limit-rate', fastify: '5.x', dependencies: ['authorize'] })

@@ -1,0 +1,95 @@
+/**
+ * The public listener: Fastify as host of everything, put together in the order a request meets it.
+ * What the stages need comes in as options, so every wire is visible here and in app.ts.
+ */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { type AuthRoutesOptions, authRoutes } from './auth/auth-routes.js'
+import { type JwksRoutesOptions, jwksRoutes } from './auth/jwks-routes.js'
+import { type AccessLogOptions, accessLog } from './edge/access-log.js'
+import { type BeginOptions, begin } from './edge/begin.js'
+import { answerClientError } from './edge/client-error.js'
+import { allowCrossOrigin } from './edge/cross-origin.js'
+import { replyWithErrors, sendError, toGatewayError } from './edge/error-reply.js'
+import { type HealthCheck, publicHealth } from './edge/health.js'
+import { type ReplyHeadersOptions, replyHeaders } from './edge/reply-headers.js'
+import { createTargetRewriter } from './edge/request-target.js'
+import { type GatewayOptions, gateway } from './pipeline/gateway.js'
+
+export interface PublicListenerOptions
+  extends BeginOptions,
+    AccessLogOptions,
+    ReplyHeadersOptions,
+    JwksRoutesOptions,
+    GatewayOptions {
+  readonly log: FastifyBaseLogger
+  readonly corsOrigins: readonly string[]
+  /** Asked with a lower-case authority: may a request in absolute form name it? */
+  readonly isOurs: (authority: string) => boolean
+  readonly checkHealth: HealthCheck
+  /** Null in attached mode: `/api/auth/*` is then a route like any other, or none. */
+  readonly authRoutes: AuthRoutesOptions | null
+}
+
+/** Load balancers keep connections for 60 s; who closes first must be them. */
+const KEEP_ALIVE_MS = 65_000
+/** Time for a complete header section. A body may take as long as it flows. */
+const HEADERS_MS = 10_000
+/** How often Node looks for connections past that time. */
+const CHECK_EVERY_MS = 1_000
+const MAX_HEADER_BYTES = 16_384
+
+export async function createPublicListener(options: PublicListenerOptions): Promise<FastifyInstance> {
+  const app = createHost(options)
+  await app.register(begin, options)
+  await app.register(accessLog, options)
+  await app.register(replyHeaders, options)
+  await allowCrossOrigin(app, options.corsOrigins)
+  replyWithErrors(app)
+  continueBeforeParsing(app)
+
+  publicHealth(app, options.checkHealth)
+  await app.register(jwksRoutes, options)
+  if (options.authRoutes !== null) await app.register(authRoutes, options.authRoutes)
+  await app.register(gateway, options)
+  return app
+}
+
+function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    // The log line carries the request id itself; a child logger per request would cost more than the line.
+    childLoggerFactory: logger => logger,
+    genReqId: () => '',
+    rewriteUrl: createTargetRewriter(isOurs),
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, request, reply) => {
+      sendError(toGatewayError(error), request, reply)
+    },
+    // `begin` says DRAINING in the contract's words.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: 0,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_HEADER_BYTES, querystringParser: () => ({}) },
+    http: {
+      headersTimeout: HEADERS_MS,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
+      maxHeaderSize: MAX_HEADER_BYTES
+    }
+  })
+  // Node would drop lines past its limit without a word; `begin` counts them.
+  app.server.maxHeadersCount = 0
+  // No 100 (Continue) before the check has passed: whoever reads the body sends it.
+  app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
+  return app
+}
+
+/** Proxied bodies never come here: this is for our own routes, once nothing stands against reading theirs. */
+function continueBeforeParsing(app: FastifyInstance): void {
+  app.addHook('preParsing', function sendContinue({ raw }, reply, payload, done) {
+    if (raw.headers.expect !== undefined) reply.raw.writeContinue()
+    done(null, payload)
+  })
+}
