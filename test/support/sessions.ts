@@ -1,0 +1,17 @@
+import type { Session } from '../../src/session/session.js'
+
+/** A live session of Ada, an ordinary user, lasting an hour. */
+export function aSession(overrides: Partial<Session> = {}): Session {
+  return {
+    id: 'session-1',
+    userId: 'ada',
+    email: 'ada@example.com',
+    emailVerified: true,
+    roles: ['user'],
+    organizationId: null,
+    organizationRole: null,
+    createdAt: Date.now(),
+    expiresAt: Date.now() + 3_600_000,
+    ...overrides
+  }
+}
