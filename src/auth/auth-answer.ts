@@ -25,7 +25,7 @@ export async function readAnswer(response: Response): Promise<Answer> {
 }
 
 /** Throws what the contract says instead of an answer that cannot be believed or says nothing. */
-export function checkAnswer({ status, headers, body }: Answer, { outage, badValue }: Handling): void {
+export function checkAnswer({ status, headers }: Answer, { outage, badValue }: Handling): void {
   if (outage !== null) {
     throw new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason: 'database', cause: outage, headers: RETRY_AFTER })
   }
@@ -34,11 +34,16 @@ export function checkAnswer({ status, headers, body }: Answer, { outage, badValu
   }
   if (status >= 500 && badValue) throw new GatewayError('BAD_REQUEST', { reason: 'value_refused_by_database' })
   if (status >= 500) throw new GatewayError('INTERNAL_ERROR', { reason: `better_auth_${status}` })
-  if (status === 404 && body.length === 0) throw new GatewayError('ROUTE_NOT_FOUND')
+  if (status === 404 && !isJson(headers)) throw new GatewayError('ROUTE_NOT_FOUND')
   if (status === 429) {
     const seconds = headers.get('retry-after') ?? headers.get('x-retry-after') ?? '1'
     throw new GatewayError('RATE_LIMITED', { reason: 'better_auth', headers: { 'retry-after': seconds } })
   }
+}
+
+/** An endpoint that misses something says what in JSON; an endpoint that is not there says nothing. */
+function isJson(headers: Headers): boolean {
+  return headers.get('content-type')?.startsWith('application/json') === true
 }
 
 /** Header by header: `reply.send(Response)` would replace what CORS and the limiter have said already. */

@@ -4,7 +4,7 @@
  */
 import type { BetterAuthOptions } from 'better-auth'
 import type { FastifyBaseLogger } from 'fastify'
-import { databaseCode } from './handling.js'
+import { databaseCode, isBadValue } from './handling.js'
 
 type Logger = NonNullable<BetterAuthOptions['logger']>
 
@@ -16,24 +16,26 @@ export function createAuthLogger(log: FastifyBaseLogger): Logger {
     level: 'info',
     log(level, message, ...details) {
       if (level === 'info' || level === 'debug') return
-      log[level]({ betterAuth: redact(String(message)), ...describe(details) }, 'better-auth')
+      const error = details.find(detail => detail instanceof Error)
+      // Better Auth calls every refused origin an error; without an Error in hand nothing has failed.
+      const severity = error === undefined || isBadValue(error) ? 'warn' : level
+      log[severity]({ betterAuth: redact(String(message)), ...describe(error) }, 'better-auth')
     }
   }
 }
 
-/** Name, code and frames of the first error; no message, no other detail. */
-function describe(details: readonly unknown[]) {
-  const error = details.find(detail => detail instanceof Error)
+/** Name, code and frames; no message. */
+function describe(error: Error | undefined) {
   if (error === undefined) return {}
   const frames = (error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line))
   return { error: error.name, code: databaseCode(error), frames: frames.map(line => line.trim()).slice(0, 5) }
 }
 
-/** E-mails, queries of URLs and everything long enough to be a secret become `[…]`. */
+/** E-mails, queries of URLs and everything long enough to be a secret, constants apart, become `[…]`. */
 export function redact(text: string): string {
   return text
     .replace(/[^\s"'<>:,]+@[^\s"'<>,]+/g, '[e-mail]')
     .replace(/\?[^\s"'<>]*/g, '?[query]')
-    .replace(/[\w+/=.~%-]{20,}/g, '[secret]')
+    .replace(/(?![A-Z_]+(?![\w+/=.~%-]))[\w+/=.~%-]{20,}/g, '[secret]')
     .slice(0, LONGEST)
 }

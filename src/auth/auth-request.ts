@@ -4,17 +4,18 @@
  * the same one that the routes behind the gateway would judge.
  */
 import type { FastifyRequest } from 'fastify'
+import type { AuthSecret, Env } from '../config/env.js'
 import { GatewayError } from '../errors.js'
-import type { Credential, CredentialReader } from '../session/credential.js'
+import { type Credential, signToken } from '../session/credential.js'
 import { bodyOf } from './auth-body.js'
 import { AUTH_MOUNT } from './auth-target.js'
+import type { Auth } from './better-auth.js'
 
 export interface AuthRequestOptions {
-  readonly baseUrl: string
-  readonly sessionCookieName: string
-  readonly readCredential: CredentialReader
-  /** `token.signature` with the newest secret, the only one Better Auth verifies. */
-  readonly signToken: (token: string) => string
+  readonly env: Pick<Env, 'baseUrl'>
+  /** Newest first: Better Auth verifies by that one alone. */
+  readonly secrets: readonly AuthSecret[]
+  readonly auth: Auth
 }
 
 /** Framing belongs to this connection (RFC 9110 section 7.6.1); addresses are ours to say. */
@@ -37,7 +38,7 @@ export function toWebRequest(request: FastifyRequest, credential: Credential, op
   const { endpoint, search } = request.authTarget
   const body = bodyOf(request)
   try {
-    return new Request(`${options.baseUrl}${AUTH_MOUNT}${endpoint}${search}`, {
+    return new Request(`${options.env.baseUrl}${AUTH_MOUNT}${endpoint}${search}`, {
       method: request.method,
       headers: headersOf(request, credential, options),
       ...(body !== null && { body: new Uint8Array(body) })
@@ -60,14 +61,15 @@ function headersOf(request: FastifyRequest, credential: Credential, options: Aut
 }
 
 /** Better Auth prefers the bearer, the gateway the cookie; with one of them gone they agree. */
-function offer(credential: Credential, headers: Headers, { sessionCookieName, signToken }: AuthRequestOptions): void {
+function offer(credential: Credential, headers: Headers, { auth, secrets }: AuthRequestOptions): void {
   if (credential.kind === 'none') return
   if (credential.source === 'cookie') headers.delete('authorization')
   if (credential.kind !== 'token') return
   // Signed anew: the secret that signed it may be an older one, which Better Auth no longer knows.
-  const signed = signToken(credential.token)
+  const signed = signToken(credential.token, secrets[0]?.value ?? '')
+  const { name } = auth.context.authCookies.sessionToken
   if (credential.source === 'bearer') headers.set('authorization', `Bearer ${signed}`)
-  else headers.set('cookie', withCookie(headers.get('cookie') ?? '', sessionCookieName, encodeURIComponent(signed)))
+  else headers.set('cookie', withCookie(headers.get('cookie') ?? '', name, encodeURIComponent(signed)))
 }
 
 function withCookie(header: string, name: string, value: string): string {

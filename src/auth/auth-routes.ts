@@ -6,8 +6,9 @@
  *   every revocation applied to the cache · answer
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Env } from '../config/env.js'
 import { GatewayError } from '../errors.js'
-import type { Credential } from '../session/credential.js'
+import type { Credential, CredentialReader } from '../session/credential.js'
 import { type Answer, checkAnswer, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
 import { keepBodies } from './auth-body.js'
 import { type AuthEvent, eventOf, outcomeOf } from './auth-events.js'
@@ -20,7 +21,9 @@ import { promiseGone, type SessionRows } from './honest-revoke.js'
 import { type LoginLimitOptions, limitLogins } from './login-limit.js'
 
 export interface AuthRoutesOptions extends AuthRequestOptions, LoginLimitOptions, DebugOptions {
+  readonly env: Env
   readonly auth: Auth
+  readonly readCredential: CredentialReader
   readonly rows: SessionRows
   /** Applies every committed revocation on every node's cache; rejects when it cannot. */
   readonly settle: () => Promise<void>

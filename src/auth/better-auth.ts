@@ -120,14 +120,15 @@ function betterAuthOptions(options: AuthOptions): BetterAuthOptions {
 }
 
 /**
- * The plain form keeps what is encrypted readable for another Better Auth server with the same secret;
- * the list form writes versioned envelopes and still reads what the oldest secret wrote before there was a list.
+ * The plain form keeps what is encrypted readable for another Better Auth server with the same secret; the list
+ * form writes envelopes with a version and still reads what the oldest secret wrote before there was a list.
  */
 function secretOptions(secrets: readonly AuthSecret[]) {
   const [newest] = secrets
   const oldest = secrets.at(-1)
   if (newest === undefined || oldest === undefined) throw new TypeError('Better Auth needs a secret')
-  return secrets.length === 1 ? { secret: newest.value } : { secret: oldest.value, secrets: [...secrets] }
+  const plain = secrets.length === 1 && newest.version === 1
+  return plain ? { secret: newest.value } : { secret: oldest.value, secrets: [...secrets] }
 }
 
 function cookieOptions({ baseUrl, cookieDomain, cookieSameSite }: Env) {

@@ -32,12 +32,19 @@ export function currentHandling(): Handling | undefined {
 /** Errors that are not the database's change nothing: they are ours or Better Auth's to answer. */
 export function noteFailure(error: unknown): void {
   const handling = handlings.getStore()
-  const code = databaseCode(error)
-  if (handling === undefined || code === null) return
-  const sqlClass = /^[0-9A-Z]{5}$/.test(code) ? code.slice(0, 2) : null
-  if (sqlClass === '22') handling.badValue = true
+  if (handling === undefined || databaseCode(error) === null) return
+  if (isBadValue(error)) handling.badValue = true
   // 23: a constraint, such as an e-mail that is taken. That is an answer, not an outage.
-  else if (sqlClass !== '23') handling.outage ??= error
+  else if (sqlClass(error) !== '23') handling.outage ??= error
+}
+
+export function isBadValue(error: unknown): boolean {
+  return sqlClass(error) === '22'
+}
+
+function sqlClass(error: unknown): string | null {
+  const code = databaseCode(error)
+  return code !== null && /^[0-9A-Z]{5}$/.test(code) ? code.slice(0, 2) : null
 }
 
 /** SQLSTATE or the driver's own word (ECONNREFUSED, CONNECTION_CLOSED); drizzle wraps it in `cause`. */

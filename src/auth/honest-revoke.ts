@@ -18,11 +18,11 @@ export type Doomed =
 
 export interface SessionRows {
   /** Deletes the row with this token. Resolves when there certainly is none. */
-  readonly end: (token: string) => Promise<void>
-  /** Ids of the live rows an endpoint is about to end. */
+  readonly end: (token: string) => Promise<unknown>
+  /** Tokens of the live rows an endpoint is about to end. */
   readonly find: (doomed: Doomed) => Promise<readonly string[]>
-  /** How many of these rows are still there. */
-  readonly count: (ids: readonly string[]) => Promise<number>
+  /** Whether one of these is still live. */
+  readonly anyLeft: (tokens: readonly string[]) => Promise<boolean>
 }
 
 type Fields = Readonly<Record<string, unknown>> | null
@@ -42,9 +42,9 @@ export async function promiseGone(
 
   const doomed = doomedBy(endpoint, token, fields)
   if (doomed === null) return nothing
-  const ids = await rows.find(doomed).catch(unavailable)
+  const tokens = await rows.find(doomed).catch(unavailable)
   return async () => {
-    if (ids.length > 0 && (await rows.count(ids).catch(unavailable)) > 0) throw unavailable('rows_remain')
+    if (tokens.length > 0 && (await rows.anyLeft(tokens).catch(unavailable))) unavailable(null)
   }
 }
 

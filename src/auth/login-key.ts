@@ -1,25 +1,5 @@
-/** What a sign-in attempt is counted under: where it comes from, and whom it is about. */
+/** Whom a sign-in attempt is about. */
 import { createHmac } from 'node:crypto'
-import { isIPv6 } from 'node:net'
-
-/** IPv6 by its /64, which is what one customer of a provider has; IPv4 as it is. */
-export function addressKey(address: string): string {
-  return isIPv6(address) ? `${network64(address)}::/64` : address
-}
-
-function network64(address: string): string {
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  // An IPv4 tail (`::1.2.3.4`) stands for two groups; it never reaches into the first four.
-  const groups = after.length + (tail?.includes('.') ? 1 : 0)
-  const zeros = tail === undefined ? 0 : 8 - before.length - groups
-  const all = [...before, ...Array<string>(Math.max(0, zeros)).fill('0'), ...after]
-  return all
-    .slice(0, 4)
-    .map(group => Number.parseInt(group, 16).toString(16))
-    .join(':')
-}
 
 const NAMES = ['email', 'username'] as const
 

@@ -9,17 +9,19 @@
  */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { RateLimit } from '../config/env.js'
+import type { AuthSecret, Env } from '../config/env.js'
+import { addressKey } from '../edge/client-address.js'
+import { tellLimit } from '../edge/limit-headers.js'
 import { limitStore, type SharedCounter } from '../edge/limit-store.js'
 import { GatewayError } from '../errors.js'
-import { accountKey, addressKey } from './login-key.js'
+import { accountKey } from './login-key.js'
 
 export interface LoginLimitOptions {
-  readonly limits: { readonly ip: RateLimit; readonly account: RateLimit }
+  readonly env: Pick<Env, 'loginLimitIp' | 'loginLimitAccount'>
+  /** The newest one keys the hash of the account. */
+  readonly secrets: readonly AuthSecret[]
   /** Counts across nodes; null without Redis. */
   readonly sharedCounter: SharedCounter | null
-  /** Keys the hash of the account. */
-  readonly secret: string
   /** `login_ip` or `login_account`, once per refusal. */
   readonly onLimited: (limit: string) => void
 }
@@ -35,19 +37,20 @@ export function isLoginAttempt(method: string, endpoint: string): boolean {
 
 /** Adds its two hooks to the scope of the auth routes, after the one that sets `request.authTarget`. */
 export async function limitLogins(scope: FastifyInstance, options: LoginLimitOptions): Promise<void> {
-  const { limits, sharedCounter, secret, onLimited } = options
+  const { env, sharedCounter, onLimited } = options
+  const secret = options.secrets[0]?.value ?? ''
   // A second registration would quietly keep the first one's store.
   if (scope.hasDecorator('createRateLimit')) throw new Error('@fastify/rate-limit is registered further up')
   await scope.register(rateLimit, { global: false, store: limitStore(sharedCounter) })
 
   const perAddress = scope.createRateLimit({
-    max: limits.ip.max,
-    timeWindow: limits.ip.windowMs,
+    max: env.loginLimitIp.max,
+    timeWindow: env.loginLimitIp.windowMs,
     keyGenerator: ({ exchange }) => `login:ip:${addressKey(exchange.clientAddress)}`
   })
   const perAccount = scope.createRateLimit({
-    max: limits.account.max,
-    timeWindow: limits.account.windowMs,
+    max: env.loginLimitAccount.max,
+    timeWindow: env.loginLimitAccount.windowMs,
     keyGenerator: request => `login:account:${accountOf(request, secret)}`
   })
 
@@ -70,18 +73,8 @@ type Verdict = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>
 function check(verdict: Verdict, name: string, reply: FastifyReply, onLimited: (limit: string) => void): void {
   // The other form of a verdict belongs to allow-lists, and there is none.
   if (verdict.isAllowed) return
-  const { max, timeWindow, remaining, ttlInSeconds, isExceeded } = verdict
-  append(reply, 'ratelimit-policy', `"${name}";q=${max};w=${Math.ceil(timeWindow / 1000)}`)
-  append(reply, 'ratelimit', `"${name}";r=${remaining};t=${ttlInSeconds}`)
-  if (!isExceeded) return
+  const retryAfter = tellLimit(reply, name, verdict)
+  if (!verdict.isExceeded) return
   onLimited(`login_${name}`)
-  throw new GatewayError('RATE_LIMITED', {
-    reason: `login_${name}`,
-    headers: { 'retry-after': String(Math.max(1, ttlInSeconds)) }
-  })
-}
-
-function append(reply: FastifyReply, header: string, item: string): void {
-  const before = reply.getHeader(header)
-  void reply.header(header, before === undefined ? item : `${String(before)}, ${item}`)
+  throw new GatewayError('RATE_LIMITED', { reason: `login_${name}`, headers: { 'retry-after': retryAfter } })
 }

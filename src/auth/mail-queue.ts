@@ -16,7 +16,9 @@ export interface Mail {
 /** `key` is the same for every attempt at one mail. `PermanentMailError`: another attempt cannot help. */
 export type MailTransport = (mail: Mail, key: string) => Promise<void>
 
-export class PermanentMailError extends Error {}
+export class PermanentMailError extends Error {
+  override readonly name = 'PermanentMailError'
+}
 
 const MAX_WAITING = 1000
 const AT_ONCE = 4
@@ -25,13 +27,16 @@ const PAUSES_MS = [1_000, 4_000]
 export class MailQueue {
   readonly #send: MailTransport
   readonly #log: FastifyBaseLogger
+  readonly #pausesMs: readonly number[]
   readonly #waiting: Mail[] = []
   readonly #running = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
-  constructor(send: MailTransport, log: FastifyBaseLogger) {
+  /** `pausesMs`: how long to wait before the second attempt, the third, … */
+  constructor(send: MailTransport, log: FastifyBaseLogger, pausesMs: readonly number[] = PAUSES_MS) {
     this.#send = send
     this.#log = log
+    this.#pausesMs = pausesMs
   }
 
   add(mail: Mail): void {
@@ -68,7 +73,7 @@ export class MailQueue {
         this.#log.info({ event: 'mail.sent', ...facts(mail), attempts: attempt + 1 })
         return
       } catch (error) {
-        const pause = error instanceof PermanentMailError ? undefined : PAUSES_MS[attempt]
+        const pause = error instanceof PermanentMailError ? undefined : this.#pausesMs[attempt]
         if (pause === undefined || this.#closing.signal.aborted) {
           this.#log.error({ event: 'mail.failed', ...facts(mail), attempts: attempt + 1, error: reasonOf(error) })
           return

@@ -22,7 +22,9 @@ export function sharedCounter({ client, breaker }: Pick<RedisLink, 'client' | 'b
       breaker.succeeded()
       return { current, ttl }
     } catch (error) {
-      breaker.failed()
+      // An answer, if only that memory is full: Redis is there.
+      if ((error as Error).name === 'ReplyError') breaker.succeeded()
+      else breaker.failed()
       throw error
     }
   }
