@@ -1,4 +1,9 @@
 /** The environment as the program sees it: where things are, and secrets. Names and defaults: docs/configuration.md. */
+import { existsSync } from 'node:fs'
+import { databaseUrlOf, mailOf, secretsOf, socialProvidersOf } from './env-credentials.js'
+import { checkEnv } from './env-rules.js'
+import * as values from './env-values.js'
+import type { VariableSource } from './variable-source.js'
 
 /** One version of the cookie secret. The first of the list signs; every one that is not retired verifies. */
 export interface AuthSecret {
@@ -65,4 +70,72 @@ export interface Env {
   readonly logLevel: string
   /** Path of gateway.yaml; null when none is there: try-it mode. */
   readonly gatewayFile: string | null
+}
+
+const DEFAULT_GATEWAY_FILE = 'gateway.yaml'
+
+/** Problems are gathered in `variables`; with any, the result is good for finding more of them, not for use. */
+export function readEnv(variables: VariableSource): Env {
+  const production = variables.text('NODE_ENV')?.trim() === 'production'
+  const listeners = listenersOf(variables)
+  const env: Env = {
+    production,
+    ...listeners,
+    ...storesOf(variables),
+    secrets: secretsOf(variables),
+    baseUrl: variables.read('BETTER_AUTH_URL', values.origin, `http://localhost:${listeners.port}`),
+    authMode: variables.read('AUTH_MODE', values.oneOf('hosted', 'attached'), 'hosted'),
+    corsOrigins: variables.read('CORS_ORIGINS', values.origins, production ? [] : ['http://localhost:3000']),
+    cookieDomain: variables.read('COOKIE_DOMAIN', values.cookieDomain, null),
+    cookieSameSite: variables.read('COOKIE_SAME_SITE', values.oneOf('lax', 'strict', 'none'), 'lax'),
+    trustedProxies: variables.read('TRUSTED_PROXIES', values.proxies, []),
+    ...sessionsOf(variables),
+    emailFrom: variables.read('EMAIL_FROM', values.sender, 'session-gateway <no-reply@localhost>'),
+    frontendUrl: variables.read('FRONTEND_URL', values.webUrl, null),
+    mail: mailOf(variables),
+    requireEmailVerification: variables.read('REQUIRE_EMAIL_VERIFICATION', values.flag, production),
+    socialProviders: socialProvidersOf(variables),
+    loginLimitIp: variables.read('LOGIN_RATE_LIMIT_IP', values.rateLimit, { max: 5, windowMs: 60_000 }),
+    loginLimitAccount: variables.read('LOGIN_RATE_LIMIT_ACCOUNT', values.rateLimit, { max: 10, windowMs: 900_000 }),
+    workers: variables.read('WORKERS', values.workers, 1),
+    logLevel: variables.read('LOG_LEVEL', values.logLevel, 'info'),
+    gatewayFile: variables.read(
+      'GATEWAY_CONFIG',
+      values.text,
+      existsSync(DEFAULT_GATEWAY_FILE) ? DEFAULT_GATEWAY_FILE : null
+    )
+  }
+  checkEnv(env, variables)
+  return env
+}
+
+function listenersOf(variables: VariableSource) {
+  return {
+    port: variables.read('PORT', values.integer(0, 65535), 8080),
+    host: variables.read('HOST', values.hostName, '127.0.0.1'),
+    opsPort: variables.read('OPS_PORT', values.integer(0, 65535), 9090),
+    opsHost: variables.read('OPS_HOST', values.hostName, '127.0.0.1')
+  }
+}
+
+function storesOf(variables: VariableSource) {
+  const databaseUrl = databaseUrlOf(variables)
+  return {
+    databaseUrl,
+    databaseDirectUrl: variables.read('DATABASE_DIRECT_URL', values.postgresUrl, databaseUrl),
+    databaseSchema: variables.read('DATABASE_SCHEMA', values.identifier, null),
+    databasePoolMax: variables.read('DATABASE_POOL_MAX', values.integer(1, 1000), 10),
+    redisUrl: variables.read('REDIS_URL', values.redisUrl, null)
+  }
+}
+
+function sessionsOf(variables: VariableSource) {
+  return {
+    sessionCacheTtlSeconds: variables.read('SESSION_CACHE_TTL', values.duration(1000, 1), 300),
+    sessionLocalLeaseMs: variables.read('SESSION_LOCAL_LEASE', values.duration(1, 0), 1000),
+    sessionExpiresInSeconds: variables.read('SESSION_EXPIRES_IN', values.duration(1000, 1), 604_800),
+    sessionUpdateAgeSeconds: variables.read('SESSION_UPDATE_AGE', values.duration(1000, 0), 86_400),
+    sessionFreshAgeSeconds: variables.read('SESSION_FRESH_AGE', values.duration(1000, 0), 86_400),
+    bearerUnsigned: variables.read('BEARER_UNSIGNED', values.flag, false)
+  }
 }

@@ -1,4 +1,10 @@
-/** gateway.yaml as written: what is routed, and to whom it is open. */
+/** gateway.yaml: what is routed, and to whom it is open. As written, checked, with every default filled in. */
+import type { ConfigProblem } from '../errors.js'
+import { gatewaySchema, routeSchema, testSchema, upstreamSchema } from './gateway-schema.js'
+import { routeOf, testOf, upstreamOf } from './gateway-shapes.js'
+import { type InterpolateOptions, interpolate } from './interpolate.js'
+import { type Finding, findingsOf } from './schema-findings.js'
+import { type DocumentPath, readYaml, type YamlDocument } from './yaml-document.js'
 
 export interface UpstreamConfig {
   readonly name: string
@@ -60,6 +66,109 @@ export interface GatewayFile {
   readonly upstreams: readonly UpstreamConfig[]
   readonly routes: readonly RouteConfig[]
   readonly tests: readonly RouteTest[]
-  /** `gateway.yaml:12:5 routes[1].access` for a path into the document. */
+  /** `gateway.yaml:12:5 routes[1].access` for a path into this object, upstreams by their name. */
   readonly placeOf: (path: readonly (string | number)[]) => string
+}
+
+export interface GatewayReading {
+  /** With problems, only what was sound: good for finding more of them, not for use. */
+  readonly gateway: GatewayFile
+  readonly problems: readonly ConfigProblem[]
+}
+
+export interface ReadGatewayOptions {
+  /** For places. */
+  readonly file: string
+  /** What `${NAME}` stands for; null: not set. */
+  readonly variable: (name: string) => string | null
+}
+
+export function parseGatewayFile(text: string, { file, variable }: ReadGatewayOptions): GatewayReading {
+  const document = readYaml(text, file)
+  const problems = [...document.problems]
+  const report = (path: DocumentPath, message: string): void => {
+    problems.push({ place: document.placeOf(path), message })
+  }
+  const written = withVariables(document.value, { variable, report })
+  if (document.isReadable) {
+    const findings = [...findingsOf(gatewaySchema, written), ...strayNames(fieldsOf(written))]
+    for (const { path, message } of findings) report(path, message)
+  }
+  return { gateway: soundParts(fieldsOf(written), document), problems }
+}
+
+/** `${NAME}` counts below `upstreams` only: nothing there is ever logged. */
+function withVariables(value: unknown, options: InterpolateOptions): unknown {
+  const { upstreams, ...others } = fieldsOf(value)
+  if (upstreams === undefined) return value
+  return { ...others, upstreams: interpolate(upstreams, ['upstreams'], options) }
+}
+
+function soundParts({ upstreams, routes, tests }: Fields, document: YamlDocument): GatewayFile {
+  const sound = {
+    routes: itemsOf(routes).flatMap((item, index) => {
+      const route = soundRoute(item)
+      return route === null ? [] : [{ index, route }]
+    }),
+    tests: itemsOf(tests).flatMap((item, index) => {
+      const { success, data } = testSchema.safeParse(item)
+      return success ? [{ index, test: testOf(data) }] : []
+    })
+  }
+  return {
+    upstreams: Object.entries(fieldsOf(upstreams)).flatMap(([name, item]) => {
+      const { success, data } = upstreamSchema.safeParse(item)
+      return success ? [upstreamOf(name, data)] : []
+    }),
+    routes: sound.routes.map(({ route }) => route),
+    tests: sound.tests.map(({ test }) => test),
+    placeOf: ([list, step, ...rest]) => {
+      const items = list === 'routes' || list === 'tests' ? sound[list] : []
+      const index = typeof step === 'number' ? items[step]?.index : step
+      return document.placeOf([list, index, ...rest].filter(one => one !== undefined))
+    }
+  }
+}
+
+/** A route with problems still stands in the way of others, so it is completed as far as matching goes. */
+function soundRoute(item: unknown): RouteConfig | null {
+  const { success, data } = routeSchema.safeParse(item)
+  if (success) return routeOf(data)
+  const { path, methods, host, stripPrefix } = fieldsOf(item)
+  const matching = { name: 'unsound', upstream: 'unsound', access: 'session', path, methods, host }
+  const completed = routeSchema.safeParse({ ...matching, stripPrefix }).data ?? routeSchema.safeParse(matching).data
+  return completed === undefined ? null : routeOf(completed)
+}
+
+/** Names of nothing, and one name for two things. */
+function strayNames({ upstreams, routes, tests }: Fields): Finding[] {
+  const upstreamNames = Object.keys(fieldsOf(upstreams))
+  const findings: Finding[] = []
+  const routeNames = new Set<string>()
+  for (const [index, route] of itemsOf(routes).map(fieldsOf).entries()) {
+    const { name, upstream } = route
+    if (typeof name === 'string') {
+      if (routeNames.has(name))
+        findings.push({ path: ['routes', index, 'name'], message: 'is the name of another route' })
+      routeNames.add(name)
+    }
+    if (typeof upstream === 'string' && !upstreamNames.includes(upstream)) {
+      findings.push({ path: ['routes', index, 'upstream'], message: `'${upstream}' is no upstream of this file` })
+    }
+  }
+  for (const [index, { expect }] of itemsOf(tests).map(fieldsOf).entries()) {
+    if (typeof expect !== 'string' || routeNames.has(expect) || upstreamNames.includes(expect)) continue
+    findings.push({ path: ['tests', index, 'expect'], message: `'${expect}' is no route or upstream of this file` })
+  }
+  return findings
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
+}
+
+function itemsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
