@@ -37,3 +37,15 @@ export function privateHealth(app: FastifyInstance, check: HealthCheck): void {
     return reply.code(health.ready ? 200 : 503).send(health)
   })
 }
+
+/** The parts are asked anew each time: a probe every few seconds costs less than a stale answer. */
+export function checkHealthOf(
+  parts: Readonly<Record<string, () => Promise<PartHealth>>>,
+  isDraining: () => boolean
+): HealthCheck {
+  return async () => {
+    const answers = await Promise.all(Object.entries(parts).map(async ([name, ask]) => [name, await ask()] as const))
+    const draining = isDraining()
+    return { ready: !draining && answers.every(([, { ok }]) => ok), draining, parts: Object.fromEntries(answers) }
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * The composition root: opens what the gateway stands on, builds every room once, hands each what it needs,
+ * and closes all of it in reverse. Nothing is looked up anywhere else.
+ */
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { systemClock } from './clock.js'
+import type { AppConfig } from './app-config.js'
+import type { Env } from './config/env.js'
+import type { GatewayFile } from './config/gateway-file.js'
+import { createPeerReader } from './edge/client-address.js'
+import { checkHealthOf } from './edge/health.js'
+import { Metrics } from './edge/metrics.js'
+import { hostAuth } from './host-auth.js'
+import { AssertionIssuer } from './identity/assertion.js'
+import { KeyRing } from './identity/key-ring.js'
+import { openData } from './open-data.js'
+import { createPrivateListener } from './private-listener.js'
+import { createPublicListener } from './public-listener.js'
+import { type Route, RouteTable } from './routes/route-table.js'
+import { createCredentialReader } from './session/credential.js'
+import { SessionResolver } from './session/resolve-session.js'
+import { SessionCookies } from './upstream/session-cookies.js'
+import { type Upstream, Upstreams } from './upstream/upstream-pool.js'
+
+export interface App {
+  readonly publicListener: FastifyInstance
+  readonly privateListener: FastifyInstance
+  /** Both listeners open. */
+  listen: () => Promise<void>
+  /** Another gateway.yaml in force from the next request on. Throws ConfigError and changes nothing. */
+  reload: (gateway: GatewayFile) => void
+  /** Tells load balancers to look elsewhere, lets running requests end, then closes everything. */
+  close: () => Promise<void>
+}
+
+/** In production the listener stays open so long after readiness is withdrawn: load balancers look every few seconds. */
+const LOAD_BALANCER_MS = 3_000
+/** Whoever is not done by then is cut off. */
+const DRAIN_MS = 8_000
+
+/** Throws ConfigError for a database the gateway cannot work with, and the driver's error for one that is away. */
+export async function createApp(config: AppConfig, log: FastifyBaseLogger): Promise<App> {
+  const { env } = config
+  const phase = { draining: false, closing: false }
+  const metrics = new Metrics()
+  const data = await openData(config, metrics, log)
+  const auth = await hostAuth(config, data, metrics, log)
+  const readCredential = createCredentialReader({
+    cookieName: auth.cookieName,
+    secrets: config.secrets,
+    bearerUnsigned: env.bearerUnsigned
+  })
+  const keyRing = new KeyRing(auth.loadKeys, systemClock)
+  await keyRing.start()
+  let routing = createRouting(config.gateway, env, new Upstreams(config.gateway.upstreams))
+  const checkHealth = checkHealthOf(data.health, () => phase.draining)
+
+  const publicListener = await createPublicListener({
+    log,
+    metrics,
+    readPeer: createPeerReader(env.trustedProxies),
+    isClosing: () => phase.closing,
+    isDraining: () => phase.draining,
+    https: env.baseUrl.startsWith('https://'),
+    corsOrigins: env.corsOrigins,
+    isOurs: authority => isOurs(authority, env, routing.table, publicListener),
+    checkHealth,
+    keyRing,
+    authRoutes: auth.routes?.(readCredential) ?? null,
+    routeTable: () => routing.table,
+    readCredential,
+    allowedOrigins: new Set([env.baseUrl, ...env.corsOrigins].map(origin => origin.toLowerCase())),
+    resolver: new SessionResolver({ ...data, listener: metrics.lookupDone }),
+    databaseNow: data.clock.now,
+    sharedCounter: data.sharedCounter,
+    upstreamOf: route => routing.upstreamOf(route),
+    sessionCookies: new SessionCookies(auth.cookieName),
+    assertions: new AssertionIssuer(env.baseUrl, keyRing, data.clock.now),
+    publicProto: env.baseUrl.startsWith('https://') ? 'https' : 'http',
+    ownsCors: env.corsOrigins.length > 0
+  })
+  const privateListener = createPrivateListener({ log, checkHealth, metrics })
+
+  return {
+    publicListener,
+    privateListener,
+    async listen() {
+      await privateListener.listen({ port: env.opsPort, host: env.opsHost })
+      await publicListener.listen({ port: env.port, host: env.host })
+    },
+    reload(gateway) {
+      routing = createRouting(gateway, env, routing.upstreams)
+    },
+    async close() {
+      phase.draining = true
+      if (env.production) await new Promise(resolve => setTimeout(resolve, LOAD_BALANCER_MS))
+      phase.closing = true
+      await drain(publicListener)
+      keyRing.stop()
+      await Promise.all([privateListener.close(), routing.upstreams.close(), auth.close()])
+      await data.close()
+    }
+  }
+}
+
+interface Routing {
+  readonly table: RouteTable
+  readonly upstreams: Upstreams
+  readonly upstreamOf: (route: Route) => Upstream
+}
+
+/** The table is compiled first: if it has problems, the upstreams stay as they are. */
+function createRouting(gateway: GatewayFile, env: Env, upstreams: Upstreams): Routing {
+  const { placeOf } = gateway
+  const table = RouteTable.compile(gateway.routes, { authMode: env.authMode, placeOf })
+  upstreams.replace(gateway.upstreams)
+  const byName = new Map(gateway.upstreams.map(({ name }) => [name, upstreams.get(name)]))
+  return { table, upstreams, upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream) }
+}
+
+/** A request in absolute form may name the public address, a host of the routes, or the socket it came to. */
+function isOurs(authority: string, env: Env, table: RouteTable, listener: FastifyInstance): boolean {
+  if (authority === new URL(env.baseUrl).host) return true
+  const host = authority.replace(/:\d+$/, '')
+  if (table.routes.some(route => route.host === host)) return true
+  const sockets = listener.server.listening ? listener.addresses() : []
+  return sockets.some(at => typeof at !== 'string' && authority === `${at.address}:${at.port}`)
+}
+
+async function drain(listener: FastifyInstance): Promise<void> {
+  const cutOff = setTimeout(() => listener.server.closeAllConnections(), DRAIN_MS)
+  await listener.close()
+  clearTimeout(cutOff)
+}

@@ -1,0 +1,72 @@
+/** Better Auth in this process (`hosted`), or somewhere else on the same database (`attached`). */
+import { drizzle } from 'drizzle-orm/postgres-js'
+import type { FastifyBaseLogger } from 'fastify'
+import type { AppConfig } from './app-config.js'
+import type { AuthRoutesOptions } from './auth/auth-routes.js'
+import { createAuth } from './auth/better-auth.js'
+import { createMailer } from './auth/mail.js'
+import { createSessionRows } from './auth/session-rows.js'
+import { loadSigningKeys } from './auth/signing-keys.js'
+import { authTables } from './data/auth-tables.js'
+import type { Metrics } from './edge/metrics.js'
+import type { KeyLoader } from './identity/key-ring.js'
+import type { Data } from './open-data.js'
+import type { CredentialReader } from './session/credential.js'
+
+export interface AuthHost {
+  /** The session cookie's, from Better Auth's own options. */
+  readonly cookieName: string
+  readonly loadKeys: KeyLoader
+  /** Null in attached mode. */
+  readonly routes: ((readCredential: CredentialReader) => AuthRoutesOptions) | null
+  readonly close: () => Promise<void>
+}
+
+export async function hostAuth(
+  config: AppConfig,
+  data: Data,
+  metrics: Metrics,
+  log: FastifyBaseLogger
+): Promise<AuthHost> {
+  const { env, secrets } = config
+  const mailer = createMailer({ env, log })
+  const { tables, relations } = authTables(data.shape)
+  const auth = await createAuth({
+    env,
+    secrets,
+    database: drizzle(data.authPool, { schema: { ...tables, ...relations } }),
+    tables,
+    idKind: data.shape.idKind,
+    mailer,
+    log
+  })
+  const cookieName = auth.context.authCookies.sessionToken.name
+  const secret = secrets[0]?.value ?? ''
+  const rows = createSessionRows({
+    sql: data.lookups,
+    shape: data.shape,
+    deleteByToken: token => data.store.deleteByToken(token)
+  })
+
+  return {
+    cookieName,
+    loadKeys: () => loadSigningKeys(auth, log),
+    routes:
+      env.authMode === 'attached'
+        ? null
+        : readCredential => ({
+            env,
+            auth,
+            rows,
+            readCredential,
+            secrets,
+            settle: () => data.feed.settle(),
+            onEvent: ({ event, outcome }) => metrics.authEvent(event, outcome),
+            onLimited: limit => metrics.rateLimited(limit),
+            limits: { ip: env.loginLimitIp, account: env.loginLimitAccount },
+            sharedCounter: data.sharedCounter,
+            secret
+          }),
+    close: () => mailer.close()
+  }
+}
