@@ -5,29 +5,42 @@
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
 
+/** A poll answers one event more when there are more than that: dropping the whole cache is less work for everybody. */
+export const POLL_LIMIT = 10_000
+
 export interface OutboxSql {
   /**
-   * One row at least: `kind` ('s' session, 'u' user, null for nothing new), `key` (sha256 of the token, or user id),
-   * `next_cursor`, `epoch`. $1 is the cursor, '0' to read everything. A row may come twice, none is ever skipped:
-   * a transaction that commits late has an id at or above the cursor, unlike a sequence number.
+   * $1 a cursor ('0': everything), or null for no events. At least one row; in each `database`, `epoch`, `next_cursor`
+   * and `now` (ms), and `id`, `kind` ('s' session, 'u' user), `key` (sha256 of the token, or user id) and
+   * `at` (ms) of an event or nulls. A row may come twice, none is ever skipped: a transaction that commits late has an
+   * id at or above the cursor, which a sequence number or a time would have passed.
    */
   readonly poll: string
-  /**
-   * Deletes what every gateway has applied. $1 is a cursor this gateway polled with success a while ago (minutes):
-   * rows below it were committed before that poll.
-   */
+  /** $1 a cursor: deletes up to a thousand rows that are old and of transactions before it. */
   readonly collect: string
 }
 
 export function outboxSql(shape: AuthShape): OutboxSql {
   const outbox = outboxTable(shape)
-  const epoch = epochTable(shape)
+  // The server's start tells a promoted replica and a restored backup from what was there before; names do not.
+  const database = `select d.oid || '.' || extract(epoch from pg_postmaster_start_time())
+    from pg_database d where d.datname = current_database()`
   return {
-    poll: `select o.kind::text as kind, o.key, pg_snapshot_xmin(pg_current_snapshot())::text as next_cursor,
-  (select n::text from ${epoch}) as epoch
-from (select 1) as one left join ${outbox} o on o.xid >= $1::text::xid8`,
-    collect: `delete from ${outbox} where xid < $1::text::xid8`
+    poll: `select (${database}) as database,
+  (select e.n::text from ${epochTable(shape)} e) as epoch,
+  pg_snapshot_xmin(pg_current_snapshot())::text as next_cursor,
+  ${ms('clock_timestamp()')} as now,
+  o.id::text as id, o.kind::text as kind, o.key, ${ms('o.at')} as at
+from (select 1) as one left join ${outbox} o on o.xid >= $1::text::xid8
+limit ${POLL_LIMIT + 1}`,
+    collect: `delete from ${outbox} where id in (
+  select o.id from ${outbox} o
+   where o.xid < $1::text::xid8 and o.at < now() - interval '1 hour' order by o.xid limit 1000)`
   }
+}
+
+function ms(time: string): string {
+  return `(extract(epoch from ${time}) * 1000)::float8`
 }
 
 /** The first epoch is a time, so that a database made anew never repeats one a cache may remember. */
@@ -41,7 +54,7 @@ export function outboxTablesSql(shape: AuthShape): string {
   kind "char" NOT NULL,
   key text NOT NULL
 );
-CREATE INDEX IF NOT EXISTS "gateway_outbox_xid_idx" ON ${outbox} (xid);
+CREATE INDEX IF NOT EXISTS gateway_outbox_xid_idx ON ${outbox} (xid);
 CREATE TABLE IF NOT EXISTS ${epoch} (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   n bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint

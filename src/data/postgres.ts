@@ -39,7 +39,7 @@ function connect(url: string, name: string, max: number, statementTimeoutMs: num
     idle_timeout: IDLE_TIMEOUT_S,
     // Seconds. The first attempts are quick, so that a restarted server is found at once; never longer than R65's second.
     backoff: retries => (0.5 + Math.random() / 2) * Math.min(0.02 * 3 ** retries, RETRY_DELAY_MS / 1_000),
-    // We write arrays as text ourselves. Types are asked for on a connection's first query otherwise.
+    // A question less on every first connection. Arrays then have to be passed as text or as JSON.
     fetch_types: false,
     onnotice: () => {},
     connection: {

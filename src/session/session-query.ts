@@ -12,6 +12,8 @@ export interface SessionQuery {
   readonly single: string
   /** $1: `tokensParameter(tokens)`. Rows in any order, unknown tokens without one. */
   readonly batch: string
+  /** $1: the token. Deletes its session, live or not. */
+  readonly remove: string
 }
 
 export interface SessionRow {
@@ -50,13 +52,17 @@ export function createSessionQuery(shape: AuthShape): SessionQuery {
   ${user.columns.role === undefined ? 'null' : `${column('u', user, 'role')}::text`} as role,
   ${bannedNow(user)} as banned,
   ${organization(shape)},
-  ${epochMs(column('s', session, 'createdAt'))} as created_ms,
-  ${epochMs(expires)} as expires_ms,
+  ${ms(column('s', session, 'createdAt'))} as created_ms,
+  ${ms(expires)} as expires_ms,
   extract(epoch from ${expires} - ${now})::float8 as seconds_left
 from ${table(shape, session)} s
 join ${table(shape, user)} u on u.${name(user, 'id')} = s.${name(session, 'userId')}
 where ${expires} > ${now} and s.${name(session, 'token')} = `
-  return { single: `${text}$1::text`, batch: `${text}any($1::text[])` }
+  return {
+    single: `${text}$1::text`,
+    batch: `${text}any($1::text[])`,
+    remove: `delete from ${table(shape, session)} where ${name(session, 'token')} = $1::text`
+  }
 }
 
 /** An array in PostgreSQL's own notation: works whether or not the client has learnt the array types. */
@@ -79,8 +85,8 @@ export function rowToSession(row: SessionRow): StoredSession {
       roles: rolesOf(row.role),
       organizationId,
       organizationRole: row.organization_role,
-      createdAt: Math.floor(row.created_ms),
-      expiresAt: Math.floor(row.expires_ms)
+      createdAt: row.created_ms,
+      expiresAt: row.expires_ms
     }
   }
 }
@@ -122,8 +128,9 @@ function organization(shape: AuthShape): string {
     where ${column('m', member, 'userId')} = ${column('u', user, 'id')} and ${match} limit 1) as organization_role`
 }
 
-function epochMs(time: string): string {
-  return `(extract(epoch from ${time}) * 1000)::float8`
+/** Whole milliseconds, rounded down: nothing lives longer than its row. */
+function ms(time: string): string {
+  return `floor(extract(epoch from ${time}) * 1000)::float8`
 }
 
 function table({ schema }: AuthShape, { name }: AuthTable): string {
