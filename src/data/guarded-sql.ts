@@ -1,0 +1,127 @@
+/**
+ * A pool whose statements end: by an answer, by an error, or after a second. postgres.js itself waits without
+ * limit for a server that has gone silent.
+ *
+ * The server cancels slow statements sooner (`statement_timeout`), so whoever reaches our deadline has lost the
+ * server, not patience: the pool is given up with its connections and a new one opened. postgres.js can cancel a
+ * single query, but drops the promise of doing so, and a cancel that cannot connect would end the process.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RowList, Sql } from 'postgres'
+import { GatewayError } from '../errors.js'
+import { Breaker } from './breaker.js'
+
+const DEADLINE_MS = 1000
+const MAX_RETRIES = 3
+const FIRST_RETRY_MS = 100
+/** Retries included. */
+const OVERALL_MS = 1500
+
+export type Parameter = string | null
+
+/** The connection failed, not the statement: refused, reset, closed, shutting down, starting up, too many. */
+const CONNECTION_FAILURE = /^(E[A-Z]+|CONNECTION_CLOSED|CONNECTION_DESTROYED|CONNECT_TIMEOUT|08...|57P0[123]|53300)$/
+
+export class GuardedSql {
+  readonly breaker = new Breaker()
+  readonly #connect: () => Sql
+  #sql: Sql
+  #busy = 0
+
+  constructor(connect: () => Sql) {
+    this.#connect = connect
+    this.#sql = connect()
+  }
+
+  /** Statements under way. */
+  get busy(): number {
+    return this.#busy
+  }
+
+  /**
+   * Only for statements that may run twice. Connection failures are retried (R65), within the time a caller can
+   * wait (R64). Rejects with AUTH_SERVICE_UNAVAILABLE and nothing else.
+   */
+  async query<Row extends object>(text: string, parameters: readonly Parameter[]): Promise<RowList<Row[]>> {
+    const end = performance.now() + OVERALL_MS
+    for (let retry = 0; ; retry++) {
+      if (!this.breaker.admits()) throw unavailable('breaker_open')
+      try {
+        return await this.#once<Row>(text, parameters, Math.min(DEADLINE_MS, end - performance.now()))
+      } catch (error) {
+        if (!isConnectionFailure(error) || retry === MAX_RETRIES) throw unavailable('postgres', error)
+        await sleep(FIRST_RETRY_MS * 2 ** retry)
+      }
+    }
+  }
+
+  /** Ends the pool; statements under way get a second. */
+  async close(): Promise<void> {
+    await this.#sql.end({ timeout: DEADLINE_MS / 1000 })
+  }
+
+  async #once<Row extends object>(
+    text: string,
+    parameters: readonly Parameter[],
+    deadlineMs: number
+  ): Promise<RowList<Row[]>> {
+    const sql = this.#sql
+    this.#busy++
+    try {
+      const rows = await answerOf<Row>(sql, text, parameters, deadlineMs)
+      this.breaker.succeeded()
+      return rows
+    } catch (error) {
+      if (error instanceof NoAnswer) this.#abandon(sql)
+      if (error instanceof NoAnswer || isConnectionFailure(error) || isTimeout(error)) this.breaker.failed()
+      else this.breaker.succeeded()
+      throw error
+    } finally {
+      this.#busy--
+    }
+  }
+
+  #abandon(sql: Sql): void {
+    if (sql !== this.#sql) return
+    this.#sql = this.#connect()
+    void sql.end({ timeout: 0 })
+  }
+}
+
+async function answerOf<Row extends object>(
+  sql: Sql,
+  text: string,
+  parameters: readonly Parameter[],
+  deadlineMs: number
+): Promise<RowList<Row[]>> {
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new NoAnswer(`no answer within ${Math.round(deadlineMs)} ms`)), deadlineMs)
+  })
+  try {
+    const answer = sql.unsafe<Row[]>(text, [...parameters], { prepare: true })
+    return await Promise.race([answer, silence])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+class NoAnswer extends Error {}
+
+function isConnectionFailure(error: unknown): boolean {
+  return CONNECTION_FAILURE.test(codeOf(error))
+}
+
+/** The server's own `statement_timeout`: it is there, but too slow to be of use. */
+function isTimeout(error: unknown): boolean {
+  return codeOf(error) === '57014'
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? '')
+}
+
+/** The reply says when to come back; what failed is for the log. */
+export function unavailable(reason: string, cause?: unknown): GatewayError {
+  return new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason, cause, headers: { 'retry-after': '1' } })
+}

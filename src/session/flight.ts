@@ -1,0 +1,61 @@
+/** One question about one token on its way, and the only promise of a look-up. */
+import type { GatewayError } from '../errors.js'
+import type { FillQueue } from './fill-queue.js'
+import { hashToken, type Lookup, type LookupSource, type TokenHash } from './session.js'
+import type { FillTicket } from './session-cache.js'
+import type { StoredSession } from './session-query.js'
+import type { StoreWaiter } from './session-store.js'
+
+export type LookupOutcome = 'live' | 'not_live' | 'banned' | 'unavailable'
+
+/** Hears of every question asked, not of every request: those that shared an answer count once. */
+export type LookupListener = (source: LookupSource, outcome: LookupOutcome, ms: number) => void
+
+export class Flight implements StoreWaiter {
+  readonly token: string
+  readonly promise: Promise<Lookup>
+  next: StoreWaiter | null = null
+  since = 0
+  /** Set when the cache missed and the entry is ours to fill. */
+  ticket: FillTicket | null = null
+  readonly #fills: FillQueue | null
+  readonly #listener: LookupListener | undefined
+  readonly #startedAt = performance.now()
+  #hash: TokenHash | null = null
+  #resolve!: (lookup: Lookup) => void
+  #reject!: (error: GatewayError) => void
+
+  constructor(token: string, fills: FillQueue | null, listener: LookupListener | undefined) {
+    this.token = token
+    this.#fills = fills
+    this.#listener = listener
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  get hash(): TokenHash {
+    this.#hash ??= hashToken(this.token)
+    return this.#hash
+  }
+
+  answer(lookup: Lookup): void {
+    this.#listener?.(lookup.source, lookup.reason ?? 'live', performance.now() - this.#startedAt)
+    this.#resolve(lookup)
+  }
+
+  found(stored: StoredSession | null, askedAt: number): void {
+    if (stored === null || stored.banned) {
+      this.answer({ session: null, source: 'postgres', reason: stored === null ? 'not_live' : 'banned' })
+      return
+    }
+    if (this.ticket !== null) this.#fills?.add(this.ticket, this.hash, stored, askedAt)
+    this.answer({ session: stored.session, source: 'postgres', reason: null })
+  }
+
+  failed(error: GatewayError): void {
+    this.#listener?.('postgres', 'unavailable', performance.now() - this.#startedAt)
+    this.#reject(error)
+  }
+}

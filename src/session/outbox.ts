@@ -1,0 +1,76 @@
+/**
+ * The outbox that triggers write in the transaction of every change, and the database's clock. Read by transaction
+ * id from a snapshot's xmin on: a row of a transaction that commits late is still ahead of the cursor, which an id
+ * or a time would have passed (revocation.md, counterexample 13).
+ */
+import { type OutboxSql, POLL_LIMIT } from '../../schema/outbox-sql.js'
+import type { GuardedSql } from '../data/guarded-sql.js'
+import type { RevocationEvent } from './session-cache.js'
+
+const COLLECT_ROUNDS = 20
+
+export interface OutboxEvent extends RevocationEvent {
+  readonly id: string
+  /** When the change was made, ms by the database's clock; it was committed some time after. */
+  readonly at: number
+}
+
+export interface Poll {
+  /** Which database this is; another one behind the same Redis is another truth. */
+  readonly database: string
+  readonly epoch: string
+  readonly cursor: string
+  readonly now: number
+  readonly events: readonly OutboxEvent[]
+  /** False: there were so many events that some are missing. */
+  readonly complete: boolean
+}
+
+export class Outbox {
+  readonly #sql: GuardedSql
+  readonly #statements: OutboxSql
+
+  constructor(sql: GuardedSql, statements: OutboxSql) {
+    this.#sql = sql
+    this.#statements = statements
+  }
+
+  /** Every event that was committed by a transaction from `cursor` on; none for null. Throws AUTH_SERVICE_UNAVAILABLE. */
+  async poll(cursor: string | null): Promise<Poll> {
+    const rows = await this.#sql.query<PollRow>(this.#statements.poll, [cursor])
+    const [first] = rows
+    if (first === undefined) throw new TypeError('The poll answered without a row.')
+    const { database, epoch, next_cursor, now } = first
+    const events = rows.filter(isEvent).map(readEvent)
+    return { database, epoch, cursor: next_cursor, now, events, complete: events.length <= POLL_LIMIT }
+  }
+
+  /** Forgets what is old and older than `cursor`, a thousand rows at a time. */
+  async collect(cursor: string): Promise<void> {
+    for (let round = 0; round < COLLECT_ROUNDS; round++) {
+      const { count } = await this.#sql.query(this.#statements.collect, [cursor])
+      if (count === 0) return
+    }
+  }
+}
+
+interface PollRow {
+  readonly database: string
+  readonly epoch: string
+  readonly next_cursor: string
+  readonly now: number
+  readonly id: string | null
+  readonly kind: string | null
+  readonly key: string | null
+  readonly at: number | null
+}
+
+type EventRow = PollRow & { readonly id: string; readonly kind: string; readonly key: string; readonly at: number }
+
+function isEvent(row: PollRow): row is EventRow {
+  return row.id !== null
+}
+
+function readEvent({ id, kind, key, at }: EventRow): OutboxEvent {
+  return { id, kind: kind === 's' ? 'session' : 'user', key, at }
+}

@@ -1,0 +1,169 @@
+/**
+ * The truth: asks PostgreSQL whether a token's session is live. Tokens of one event-loop turn go together, one as a
+ * plain prepared statement, several as one `= ANY`; while every slot is busy they gather for the next statement.
+ *
+ * Nobody joins a statement that was already sent (revocation.md, counterexample 10): whoever comes later for the
+ * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
+ * none of the herd is answered from before it asked.
+ */
+import { type GuardedSql, unavailable } from '../data/guarded-sql.js'
+import { GatewayError } from '../errors.js'
+import {
+  rowToSession,
+  type SessionQuery,
+  type SessionRow,
+  type StoredSession,
+  tokensParameter
+} from './session-query.js'
+
+/** Tokens, not requests: beyond that the database is hours behind. */
+const MAX_WAITING = 10_000
+const MAX_BATCH = 500
+const MAX_WAIT_MS = 250
+const SWEEP_MS = 50
+
+/** Somebody who waits for an answer. Chained by `next` with the others who wait for the same token. */
+export interface StoreWaiter {
+  readonly token: string
+  next: StoreWaiter | null
+  /** performance.now() when it began to wait for a statement. */
+  since: number
+  /** Null: unknown or expired. `askedAt`: performance.now() just before the statement was sent. */
+  found(stored: StoredSession | null, askedAt: number): void
+  failed(error: GatewayError): void
+}
+
+export class SessionStore {
+  readonly #sql: GuardedSql
+  readonly #query: SessionQuery
+  readonly #waiting = new Map<string, StoreWaiter>()
+  /** Tokens of statements under way, each with those who came too late for it. */
+  readonly #sent = new Map<string, StoreWaiter | null>()
+  #free: number
+  #scheduled = false
+  #sweeping = false
+
+  /** `slots`: how many statements may be under way at once; no more than the pool has connections. */
+  constructor(sql: GuardedSql, query: SessionQuery, slots: number) {
+    this.#sql = sql
+    this.#query = query
+    this.#free = slots
+  }
+
+  /** The answer comes by `found` or `failed`, never before this returns except when the queue is full. */
+  ask(waiter: StoreWaiter): void {
+    const { token } = waiter
+    waiter.since = performance.now()
+    const late = this.#sent.get(token)
+    if (late !== undefined) {
+      waiter.next = late
+      this.#sent.set(token, waiter)
+      this.#sweepLater()
+      return
+    }
+    const first = this.#waiting.get(token)
+    if (first === undefined && this.#waiting.size >= MAX_WAITING) return waiter.failed(unavailable('queue_full'))
+    waiter.next = first ?? null
+    this.#waiting.set(token, waiter)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#sendWaiting()
+    })
+  }
+
+  /** Deletes the session of this token; false when there was none. Throws AUTH_SERVICE_UNAVAILABLE when it cannot know. */
+  async deleteByToken(token: string): Promise<boolean> {
+    const { count } = await this.#sql.query(this.#query.remove, [token])
+    return count > 0
+  }
+
+  #sendWaiting(): void {
+    while (this.#free > 0 && this.#waiting.size > 0) {
+      const batch: StoreWaiter[] = []
+      for (const [token, waiter] of this.#waiting) {
+        batch.push(waiter)
+        this.#waiting.delete(token)
+        this.#sent.set(token, null)
+        if (batch.length === MAX_BATCH) break
+      }
+      void this.#send(batch)
+    }
+    if (this.#waiting.size > 0) this.#sweepLater()
+  }
+
+  async #send(batch: readonly StoreWaiter[]): Promise<void> {
+    this.#free--
+    const askedAt = performance.now()
+    try {
+      const stored = await this.#read(batch.map(({ token }) => token))
+      for (const first of batch) {
+        const answer = stored.get(first.token) ?? null
+        forEach(first, waiter => waiter.found(answer, askedAt))
+      }
+    } catch (cause) {
+      const error = cause instanceof GatewayError ? cause : unavailable('postgres', cause)
+      for (const first of batch) forEach(first, waiter => waiter.failed(error))
+    }
+    this.#free++
+    for (const { token } of batch) {
+      const late = this.#sent.get(token) ?? null
+      this.#sent.delete(token)
+      if (late !== null) this.#waiting.set(token, late)
+    }
+    this.#sendWaiting()
+  }
+
+  async #read(tokens: readonly string[]): Promise<Map<string, StoredSession>> {
+    const { single, batch } = this.#query
+    const [only] = tokens
+    // `= ANY` with one token takes twice as long as the plain statement (501 against 233 µs, 2026-11-20).
+    const rows = await (tokens.length === 1 && only !== undefined
+      ? this.#sql.query<SessionRow>(single, [only])
+      : this.#sql.query<SessionRow>(batch, [tokensParameter(tokens)]))
+    return new Map(rows.map(row => [row.token, rowToSession(row)]))
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping) return
+    this.#sweeping = true
+    setTimeout(() => {
+      this.#sweeping = false
+      const tooOld = performance.now() - MAX_WAIT_MS
+      for (const [token, first] of this.#waiting) {
+        const left = withoutOld(first, tooOld)
+        if (left === null) this.#waiting.delete(token)
+        else this.#waiting.set(token, left)
+      }
+      let late = false
+      for (const [token, first] of this.#sent) {
+        const left = withoutOld(first, tooOld)
+        this.#sent.set(token, left)
+        late ||= left !== null
+      }
+      if (late || this.#waiting.size > 0) this.#sweepLater()
+    }, SWEEP_MS)
+  }
+}
+
+function forEach(first: StoreWaiter | null, answer: (waiter: StoreWaiter) => void): void {
+  for (let waiter = first; waiter !== null; waiter = waiter.next) answer(waiter)
+}
+
+/** Refuses those who have waited since before `tooOld`. */
+function withoutOld(first: StoreWaiter | null, tooOld: number): StoreWaiter | null {
+  let left: StoreWaiter | null = null
+  let waiter = first
+  while (waiter !== null) {
+    const { next } = waiter
+    if (waiter.since < tooOld) {
+      waiter.failed(unavailable('queue_wait'))
+    } else {
+      waiter.next = left
+      left = waiter
+    }
+    waiter = next
+  }
+  return left
+}

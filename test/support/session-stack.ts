@@ -1,0 +1,128 @@
+/**
+ * The session path on a real PostgreSQL and a real Redis: database migrated, every part built as the gateway
+ * builds it. `aGateway` can be called several times: processes of one fleet, as far as they can tell.
+ */
+import { randomBytes } from 'node:crypto'
+import postgres, { type Sql } from 'postgres'
+import { outboxSql } from '../../schema/outbox-sql.js'
+import type { AuthShape } from '../../src/data/auth-shape.js'
+import { GuardedSql } from '../../src/data/guarded-sql.js'
+import { migrate } from '../../src/data/migrate.js'
+import { createDirectClient, createLookupPool } from '../../src/data/postgres.js'
+import { RedisLink } from '../../src/data/redis.js'
+import { DatabaseClock } from '../../src/session/database-clock.js'
+import type { LookupOutcome } from '../../src/session/flight.js'
+import { Outbox } from '../../src/session/outbox.js'
+import { SessionResolver } from '../../src/session/resolve-session.js'
+import { RevocationFeed } from '../../src/session/revocation-feed.js'
+import { RedisSessionCache } from '../../src/session/session-cache.js'
+import { createSessionQuery } from '../../src/session/session-query.js'
+import { SessionStore } from '../../src/session/session-store.js'
+import { startPostgres, type TestPostgres } from './postgres.js'
+import { startRedis, type TestRedis } from './redis.js'
+import { eventually } from './eventually.js'
+
+type Scope = { teardown: (fn: () => unknown) => unknown }
+
+export interface SessionStack {
+  readonly postgres: TestPostgres
+  readonly redis: TestRedis
+  readonly shape: AuthShape
+  /** For what a test does behind the gateway's back. */
+  readonly sql: Sql
+  /** A user with one session that lives a day. */
+  addSession: (overrides?: { userId?: string; seconds?: number }) => Promise<{ token: string; userId: string }>
+  aGateway: (options?: GatewayOptions) => Promise<TestGateway>
+}
+
+export interface GatewayOptions {
+  readonly cached?: boolean
+  readonly slots?: number
+  /** False: the feed polls only when it is told to settle, or never. */
+  readonly polling?: boolean
+  readonly redisUrl?: string
+  readonly postgresUrl?: string
+}
+
+export interface TestGateway {
+  readonly resolver: SessionResolver
+  readonly store: SessionStore
+  readonly cache: RedisSessionCache
+  readonly feed: RevocationFeed
+  readonly clock: DatabaseClock
+  readonly link: RedisLink
+  readonly lookups: GuardedSql
+  /** Statements of the look-up pool, in the order sent. */
+  readonly statements: string[]
+  readonly outcomes: LookupOutcome[]
+  readonly events: string[]
+}
+
+export async function startSessionStack(scope: Scope, redisArgs: readonly string[] = []): Promise<SessionStack> {
+  const [server, redis] = await Promise.all([startPostgres(scope), startRedis(scope, { args: redisArgs })])
+  const direct = createDirectClient(server.url)
+  const shape = await migrate(direct, { schema: null, mode: 'hosted' }, () => {})
+  await direct.end()
+  const sql = postgres(server.url, { onnotice: () => {}, max: 4, connection: { search_path: shape.schema } })
+  scope.teardown(() => sql.end({ timeout: 1 }))
+
+  const addSession: SessionStack['addSession'] = async ({ userId, seconds = 86_400 } = {}) => {
+    const user = userId ?? `user-${randomBytes(6).toString('hex')}`
+    const token = randomBytes(16).toString('hex')
+    await sql`insert into "user" (id, name, email, role) values (${user}, 'Ada', ${`${user}@example.com`}, 'user')
+              on conflict do nothing`
+    await sql`insert into session (id, token, user_id, expires_at)
+              values (${`session-${token}`}, ${token}, ${user}, now() + ${seconds} * interval '1 second')`
+    return { token, userId: user }
+  }
+  const stack = { postgres: server, redis, shape, sql, addSession }
+  return { ...stack, aGateway: options => aGateway(scope, stack, options) }
+}
+
+async function aGateway(
+  scope: Scope,
+  { postgres: server, redis, shape }: Pick<SessionStack, 'postgres' | 'redis' | 'shape'>,
+  { cached = true, slots = 10, polling = true, redisUrl, postgresUrl }: GatewayOptions = {}
+): Promise<TestGateway> {
+  const statements: string[] = []
+  const outcomes: LookupOutcome[] = []
+  const events: string[] = []
+  const url = postgresUrl ?? server.url
+  const link = new RedisLink(redisUrl ?? redis.url)
+  const lookups = new GuardedSql(() => recording(createLookupPool(url, slots), statements))
+  const polls = new GuardedSql(() => createLookupPool(url, 2))
+  const cache = new RedisSessionCache(link, 300)
+  const clock = new DatabaseClock()
+  const store = new SessionStore(lookups, createSessionQuery(shape), slots)
+  const resolver = new SessionResolver({
+    cache: cached ? cache : null,
+    store,
+    clock,
+    listener: (_source, outcome) => outcomes.push(outcome)
+  })
+  const feed = new RevocationFeed({
+    outbox: new Outbox(polls, outboxSql(shape)),
+    cache: cached ? cache : null,
+    clock,
+    onEvent: kind => events.push(kind)
+  })
+  scope.teardown(async () => {
+    await feed.stop()
+    link.close()
+    await Promise.all([lookups.close(), polls.close()])
+  })
+  if (cached) await eventually(() => link.run !== '', 'Redis says who it is')
+  if (polling) await feed.start()
+  return { resolver, store, cache, feed, clock, link, lookups, statements, outcomes, events }
+}
+
+/** The same client, with every statement it is given noted. */
+function recording(sql: Sql, statements: string[]): Sql {
+  const unsafe = sql.unsafe.bind(sql)
+  return Object.assign(sql, {
+    unsafe: (...args: Parameters<Sql['unsafe']>) => {
+      statements.push(args[0])
+      return unsafe(...args)
+    }
+  })
+}
