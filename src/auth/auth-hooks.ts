@@ -20,8 +20,15 @@ function hasOwnId(data: unknown): boolean {
 
 export const noteUser = createAuthMiddleware(async ({ context }) => {
   const handling = currentHandling()
-  if (handling !== undefined) handling.userId ??= (context.newSession ?? context.session)?.user.id ?? null
+  const userId = (context.newSession ?? context.session)?.user.id
+  if (handling !== undefined && userId !== undefined) handling.userId = userId
 })
+
+/** Sign-out names no user: the row that goes does. */
+export async function noteOwner({ userId }: { readonly userId: string }): Promise<void> {
+  const handling = currentHandling()
+  if (handling !== undefined) handling.userId ??= userId
+}
 
 /**
  * "Do not renew" lives in a cookie that bearer clients never send, so Better Auth turns an impersonation of

@@ -9,7 +9,7 @@ import { drizzleAdapter } from 'better-auth/adapters/drizzle'
 import { APIError, isAPIError } from 'better-auth/api'
 import type { FastifyBaseLogger } from 'fastify'
 import type { AuthSecret, Env } from '../config/env.js'
-import { keepShortSessionsShort, noteUser, refuseIds } from './auth-hooks.js'
+import { keepShortSessionsShort, noteOwner, noteUser, refuseIds } from './auth-hooks.js'
 import { createAuthLogger } from './auth-log.js'
 import { createPlugins } from './auth-plugins.js'
 import { noteFailure } from './handling.js'
@@ -112,7 +112,12 @@ function betterAuthOptions(options: AuthOptions): BetterAuthOptions {
       }
     },
     hooks: { before: refuseIds, after: noteUser },
-    databaseHooks: { session: { update: { before: keepShortSessionsShort(env.sessionExpiresInSeconds) } } },
+    databaseHooks: {
+      session: {
+        update: { before: keepShortSessionsShort(env.sessionExpiresInSeconds) },
+        delete: { before: noteOwner }
+      }
+    },
     onAPIError: { onError: answerUnexpected(log) },
     logger: createAuthLogger(log),
     telemetry: { enabled: false }

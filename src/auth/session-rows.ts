@@ -2,6 +2,7 @@
 import type { AuthShape } from '../data/auth-shape.js'
 import type { GuardedSql } from '../data/guarded-sql.js'
 import { ident } from '../data/sql-text.js'
+import { tokensParameter } from '../session/session-query.js'
 import type { Doomed, SessionRows } from './honest-revoke.js'
 
 export interface SessionRowsOptions {
@@ -44,11 +45,12 @@ export function createSessionRows({ sql, shape, deleteByToken }: SessionRowsOpti
     async find(doomed) {
       const statement = statementFor(doomed)
       if (statement === null || statement[1].some(hasNul)) return []
-      const rows = await sql.query(...statement)
-      return rows.map(row => String(row.token))
+      const rows = await sql.query<{ token: string }>(...statement)
+      return rows.map(row => row.token)
     },
     async anyLeft(tokens) {
-      const rows = await sql.query(`${select} where s.${tokenName} = any($1) and ${live('s')} limit 1`, [tokens])
+      const left = `${select} where s.${tokenName} = any($1::text[]) and ${live('s')} limit 1`
+      const rows = await sql.query(left, [tokensParameter(tokens)])
       return rows.length > 0
     }
   }
