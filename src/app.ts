@@ -70,7 +70,10 @@ export async function createApp(config: AppConfig, log: FastifyBaseLogger): Prom
     routeTable: () => routing.table,
     readCredential,
     allowedOrigins: new Set([env.baseUrl, ...env.corsOrigins].map(origin => origin.toLowerCase())),
-    resolver: new SessionResolver({ ...data, listener: metrics.lookupDone }),
+    resolver: new SessionResolver({
+      ...data,
+      listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)
+    }),
     databaseNow: data.clock.now,
     sharedCounter: data.sharedCounter,
     upstreamOf: route => routing.upstreamOf(route),

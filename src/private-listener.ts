@@ -1,5 +1,5 @@
 /** The private listener: what operators and Prometheus ask. It must not be reachable from outside. */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type HealthCheck, privateHealth } from './edge/health.js'
 import type { Metrics } from './edge/metrics.js'
 
@@ -10,7 +10,11 @@ export interface PrivateListenerOptions {
 }
 
 export function createPrivateListener({ log, checkHealth, metrics }: PrivateListenerOptions): FastifyInstance {
-  const app = Fastify({ loggerInstance: log, disableRequestLogging: true, forceCloseConnections: true })
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true
+  })
   privateHealth(app, checkHealth)
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
   return app

@@ -2,7 +2,7 @@
  * The public listener: Fastify as host of everything, put together in the order a request meets it.
  * What the stages need comes in as options, so every wire is visible here and in app.ts.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type AuthRoutesOptions, authRoutes } from './auth/auth-routes.js'
 import { type JwksRoutesOptions, jwksRoutes } from './auth/jwks-routes.js'
 import { type AccessLogOptions, accessLog } from './edge/access-log.js'
@@ -57,7 +57,7 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
 function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     // The log line carries the request id itself; a child logger per request would cost more than the line.
     childLoggerFactory: logger => logger,
     genReqId: () => '',

@@ -2,6 +2,7 @@
  * The walk of a proxied request, in order. Every stage is one file with one reason to refuse, and all of
  * them need headers only: they run at `onRequest`, so the body of a refused request is never read.
  */
+import { METHODS } from 'node:http'
 import type { FastifyPluginAsync } from 'fastify'
 import { GatewayError } from '../errors.js'
 import { type AuthenticateOptions, authenticate } from './authenticate.js'
@@ -21,6 +22,10 @@ export interface GatewayOptions
     AuthorizeOptions,
     ForwardOptions {}
 
+/** OPTIONS is answered by CORS; TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
+const NOT_PROXIED = new Set(['OPTIONS', 'TRACE', 'CONNECT'])
+const PROXIED = METHODS.filter(method => !NOT_PROXIED.has(method))
+
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
   await scope.register(matchRoute, options)
   await scope.register(readCredential, options)
@@ -31,7 +36,12 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
   await scope.register(forward, options)
 
   // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers.
-  scope.all('/*', () => {
-    throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
+  for (const method of PROXIED) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method)
+  scope.route({
+    method: PROXIED,
+    url: '/*',
+    handler: () => {
+      throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
+    }
   })
 }
