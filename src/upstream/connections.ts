@@ -4,36 +4,82 @@
  * undici's Pool is not used: its queue has no bound and no time limit, a waiting call cannot be withdrawn, and
  * it searches all its connections for a free one at every dispatch.
  */
-import { buildConnector, Client } from 'undici'
+import type { Socket } from 'node:net'
+import { buildConnector, Client, type Dispatcher } from 'undici'
 import type { UpstreamConfig } from '../config/gateway-file.js'
+import { withoutContinue } from './interim.js'
 
 /** A bulkhead: one slow target cannot take every socket of the process. */
 const MAX_CONNECTIONS = 1024
 /** Well below the idle timeouts of firewalls, whatever the target's Keep-Alive header promises. */
 const LONGEST_IDLE_MS = 60_000
 
-export interface Connection {
-  readonly client: Client
+export class Connection {
   readonly target: Target
-  /** Calls answered since it was opened: above 0 it may have died unnoticed while idle. */
-  served: number
+  readonly #client: Client
+  #awaitsAnswer = false
+  #served = 0
+
+  constructor(target: Target, connector: buildConnector.connector, options: Client.Options) {
+    this.target = target
+    this.#client = new Client(target.origin, {
+      ...options,
+      connect: (address, callback) =>
+        connector(address, (...result) => {
+          if (result[1] !== null) this.#adopt(result[1])
+          callback(...result)
+        })
+    })
+  }
+
+  /** Answered a call before: it may have died unnoticed while idle. */
+  get hasServed(): boolean {
+    return this.#served > 0
+  }
+
+  send(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#awaitsAnswer = true
+    this.#client.dispatch(options, handler)
+  }
+
+  answered(): void {
+    this.#served++
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  #adopt(socket: Socket): void {
+    this.#served = 0
+    const read = socket.read.bind(socket)
+    // undici takes a 100 (Continue) it did not ask for as a failure; RFC 9110 section 15.2 has clients skip it.
+    socket.read = size => {
+      const chunk: Buffer | null = read(size)
+      if (!this.#awaitsAnswer || chunk === null) return chunk
+      const answer = withoutContinue(chunk)
+      this.#awaitsAnswer = answer.length === 0
+      return answer
+    }
+  }
 }
 
 type Timeouts = Pick<UpstreamConfig, 'connectTimeoutMs' | 'headersTimeoutMs' | 'idleTimeoutMs'>
 
 export class Target {
-  readonly #origin: string
+  readonly origin: string
+  readonly #connector: buildConnector.connector
   readonly #options: Client.Options
-  readonly #connections = new Set<Connection>()
   /** The last one used is the first to be used again: the others reach their idle timeout. */
   readonly #free: Connection[] = []
+  #open = 0
   #closed = false
 
   constructor(origin: string, { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs }: Timeouts) {
-    this.#origin = origin
+    this.origin = origin
+    // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED=0 does not reach these connections.
+    this.#connector = buildConnector({ timeout: connectTimeoutMs, rejectUnauthorized: true })
     this.#options = {
-      // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED=0 does not reach this connection.
-      connect: buildConnector({ timeout: connectTimeoutMs, rejectUnauthorized: true }),
       headersTimeout: headersTimeoutMs,
       bodyTimeout: idleTimeoutMs,
       keepAliveMaxTimeout: LONGEST_IDLE_MS,
@@ -43,24 +89,20 @@ export class Target {
 
   /** Calls that are on the way now. */
   get running(): number {
-    return this.#connections.size - this.#free.length
+    return this.#open - this.#free.length
   }
 
   /** A free connection, or a new one; null when all are taken. Connecting happens when the first call is sent. */
   take(): Connection | null {
     const free = this.#free.pop()
     if (free !== undefined) return free
-    if (this.#connections.size >= MAX_CONNECTIONS) return null
-    const connection: Connection = { client: new Client(this.#origin, this.#options), target: this, served: 0 }
-    connection.client.on('connect', () => {
-      connection.served = 0
-    })
-    this.#connections.add(connection)
-    return connection
+    if (this.#open >= MAX_CONNECTIONS) return null
+    this.#open++
+    return new Connection(this, this.#connector, this.#options)
   }
 
   giveBack(connection: Connection): void {
-    if (this.#closed) this.#drop(connection)
+    if (this.#closed) void this.#drop(connection)
     else this.#free.push(connection)
   }
 
@@ -71,7 +113,7 @@ export class Target {
   }
 
   #drop(connection: Connection): Promise<void> {
-    this.#connections.delete(connection)
-    return connection.client.close()
+    this.#open--
+    return connection.close()
   }
 }

@@ -89,7 +89,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, path, headers } = this.#call
     this.#connection = connection
     const method = request.method as Dispatcher.HttpMethod
-    connection.client.dispatch({ method, path, headers, body: this.#upload }, this)
+    connection.send({ method, path, headers, body: this.#upload }, this)
   }
 
   refuse(error: GatewayError): void {
@@ -134,7 +134,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   onComplete(): void {
     const connection = this.#connection as Connection
-    connection.served++
+    connection.answered()
     if (!this.#settled) this.#finish()
     this.#call.upstream.release(connection)
   }

@@ -2,6 +2,7 @@
  * What a client receives of an upstream's headers, and what the gateway adds to them. Values pass as the
  * bytes they were: latin1 in, latin1 out.
  */
+import { GatewayError } from '../errors.js'
 import { HOP_BY_HOP, isReserved, listedInConnection, normalised, remembered, removeNamed } from './header-names.js'
 import type { SessionCookies } from './session-cookies.js'
 
@@ -22,16 +23,17 @@ export interface AnswerHead {
   readonly contentLength: number
 }
 
-type Verdict = 'pass' | 'drop' | 'connection' | 'set-cookie' | 'cors' | 'content-length' | 'cache-control'
+type Verdict = 'pass' | 'drop' | 'cors' | (typeof READ)[number]
 
+/** Names whose value matters. */
+const READ = ['connection', 'transfer-encoding', 'set-cookie', 'content-length', 'cache-control'] as const
 /** Ours, or nobody's business: product names and versions help attackers only (OWASP ASVS 13.4.6). */
 const NEVER = new Set([...HOP_BY_HOP, 'x-request-id', 'server', 'x-powered-by', 'x-aspnet-version'])
 
 const verdictOn = remembered<Verdict>(written => {
   const name = normalised(written)
-  if (name === 'connection' || name === 'set-cookie' || name === 'content-length' || name === 'cache-control') {
-    return name === written.toLowerCase() ? name : 'drop'
-  }
+  const read = READ.find(known => known === name)
+  if (read !== undefined) return name === written.toLowerCase() ? read : 'drop'
   if (NEVER.has(name) || isReserved(name)) return 'drop'
   return name.startsWith('access-control-') ? 'cors' : 'pass'
 })
@@ -42,6 +44,7 @@ const NOT_MODIFIED = 304
 /** Better Auth reads the session from either (ASVS 14.3.2, 14.2.5). */
 const FOR_ONE_USER = ['cache-control', 'private', 'vary', 'Cookie, Authorization']
 
+/** Throws UPSTREAM_BAD_RESPONSE for a transfer coding we cannot undo. */
 export function answerHead(status: number, rawHeaders: readonly Buffer[], policy: AnswerPolicy): AnswerHead {
   const headers: string[] = []
   let contentLength = -1
@@ -53,7 +56,8 @@ export function answerHead(status: number, rawHeaders: readonly Buffer[], policy
     const verdict = verdictOn(name)
     if (verdict === 'drop') continue
     const value = (rawHeaders[i + 1] as Buffer).toString('latin1')
-    if (verdict === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
+    if (verdict === 'transfer-encoding') checkCoding(value)
+    else if (verdict === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
     else if (verdict === 'content-length') {
       contentLength = Number(value)
       if (allowsLength(status)) headers.push(name, value)
@@ -75,6 +79,13 @@ function passes(verdict: Verdict, value: string, { ownsCors, sessionCookies }: A
   if (verdict === 'cors') return !ownsCors
   if (verdict === 'set-cookie') return sessionCookies === null || !sessionCookies.isSetBy(value)
   return true
+}
+
+/** We offer no TE, so a body in another coding is one that nobody can undo: RFC 9112 section 6.1. */
+function checkCoding(coding: string): void {
+  if (coding.toLowerCase() !== 'chunked') {
+    throw new GatewayError('UPSTREAM_BAD_RESPONSE', { reason: 'transfer_coding' })
+  }
 }
 
 /** RFC 9110 sections 8.6 and 15.3.6: none on 204; 205 has no content, whatever was announced. */

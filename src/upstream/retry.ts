@@ -13,7 +13,7 @@ const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 export function maySendAgain(
   method: string | undefined,
   error: NodeJS.ErrnoException,
-  { served }: Connection
+  { hasServed }: Connection
 ): boolean {
-  return served > 0 && LOST_CONNECTION.has(error.code ?? '') && SAFE_METHODS.has(method ?? '')
+  return hasServed && LOST_CONNECTION.has(error.code ?? '') && SAFE_METHODS.has(method ?? '')
 }

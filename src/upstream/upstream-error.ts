@@ -2,6 +2,7 @@
  * What undici, TLS and the socket call a failure → what the client is told. The cause stays inside: its
  * message holds addresses (OWASP ASVS 16.5.1).
  */
+import { errors } from 'undici'
 import { type ErrorCode, GatewayError } from '../errors.js'
 
 const TIMEOUTS = new Set([
@@ -12,22 +13,26 @@ const TIMEOUTS = new Set([
   'ERR_SOCKET_CONNECTION_TIMEOUT'
 ])
 
-/** HPE_*: the parser's; ERR_ASSERTION: undici's answer to a status below 100; ERR_*: what Node refuses to pass on. */
+/** ERR_ASSERTION: undici's answer to a status below 100; ERR_*: what Node refuses to pass on. */
 const BAD_ANSWER =
-  /^(?:HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_|ERR_ASSERTION|ERR_INVALID_CHAR|ERR_INVALID_HTTP_TOKEN|ERR_HTTP_)/
+  /^(?:UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_|ERR_ASSERTION|ERR_INVALID_CHAR|ERR_INVALID_HTTP_TOKEN|ERR_HTTP_)/
+/** undici's words for a 101 nobody asked for and for bytes nobody waits for; both carry its plain socket code. */
+const BAD_WORDS = new Set(['bad upgrade', 'bad response'])
 
 /** Ours pass unchanged: a body over the limit, a full queue. */
 export function upstreamError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
+  // The parser's errors carry no code.
+  if (error instanceof errors.HTTPParserError) {
+    return new GatewayError('UPSTREAM_BAD_RESPONSE', { reason: 'unparsable', cause: error })
+  }
   const { code = 'unknown', message = '' } = (error ?? {}) as { code?: string; message?: string }
   return new GatewayError(codeFor(code, message), { reason: code.toLowerCase(), cause: error })
 }
 
 function codeFor(code: string, message: string): ErrorCode {
   if (TIMEOUTS.has(code)) return 'UPSTREAM_TIMEOUT'
-  // undici's words for a 101 nobody asked for and for bytes nobody waits for; both carry its plain socket code.
-  if (BAD_ANSWER.test(code) || message === 'bad upgrade' || message === 'bad response') return 'UPSTREAM_BAD_RESPONSE'
-  return 'UPSTREAM_UNREACHABLE'
+  return BAD_ANSWER.test(code) || BAD_WORDS.has(message) ? 'UPSTREAM_BAD_RESPONSE' : 'UPSTREAM_UNREACHABLE'
 }
 
 export function overloaded(reason: string): GatewayError {

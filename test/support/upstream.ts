@@ -7,7 +7,7 @@
  *   close               FIN before the answer            reset-body           headers, half the body, RST
  *   early/403           answers without reading the body  size/1000000         so many bytes, Content-Length
  *   chunks/5/1024/10    five chunks of 1,024 bytes, 10 ms apart
- *   raw/<base64url>     exactly these bytes, then nothing; `raw-close/…` ends the connection after them
+ *   raw/<base64url>     exactly these bytes, and no echo on this connection any more; `raw-close/…` ends it
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

@@ -19,7 +19,7 @@ t.test('each failure has the code a client can act on (G20, G22, G24)', async t 
     [new errors.SocketError('other side closed'), 'UPSTREAM_UNREACHABLE', 502],
     [new errors.SocketError('bad upgrade'), 'UPSTREAM_BAD_RESPONSE', 502],
     [new errors.SocketError('bad response'), 'UPSTREAM_BAD_RESPONSE', 502],
-    [systemError('HPE_INVALID_STATUS'), 'UPSTREAM_BAD_RESPONSE', 502],
+    [new errors.HTTPParserError('Response does not match'), 'UPSTREAM_BAD_RESPONSE', 502],
     [new errors.HeadersOverflowError(), 'UPSTREAM_BAD_RESPONSE', 502],
     [new errors.ResponseContentLengthMismatchError(), 'UPSTREAM_BAD_RESPONSE', 502],
     [systemError('ERR_ASSERTION'), 'UPSTREAM_BAD_RESPONSE', 502],
