@@ -6,14 +6,17 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, open, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises'
+import { chown, lchown, mkdir, open, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PostgresBinaries } from './postgres-binaries.js'
+import type { PostgresBinaries, UnixUser } from './postgres-binaries.js'
+import { ended, isAlive, sendSignal } from './unix-process.js'
 
 export const SUPERUSER = 'postgres'
 
+/** A setting of no meaning to the server, which writes its own command line down: who started it. */
+const OWNER = 'session_gateway.owner'
 const START_DEADLINE_MS = 30_000
 const POLL_MS = 10
 
@@ -21,6 +24,8 @@ export interface Postmaster {
   readonly pid: number
   readonly port: number
   readonly status: 'starting' | 'ready' | 'stopping' | 'standby'
+  /** Process id of the gateway that started it, dead or alive; 0 for a server nobody of us started. */
+  readonly owner: number
 }
 
 export interface LaunchOptions {
@@ -28,6 +33,8 @@ export interface LaunchOptions {
   readonly logFile: string
   readonly port: number
   readonly settings?: Readonly<Record<string, string | number>>
+  /** Called when the server ends after it has started, whoever ended it. */
+  readonly onExit?: () => void
 }
 
 /**
@@ -79,6 +86,10 @@ export async function launch(binaries: PostgresBinaries, options: LaunchOptions)
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
+    [OWNER]: process.pid,
+    // The log is a file on somebody's disk: no statements in it, and no values of rows.
+    log_min_error_statement: 'panic',
+    log_error_verbosity: 'terse',
     ...options.settings
   }
   const args = ['-D', ownPath(binaries, dataDir), '-p', String(port)]
@@ -96,10 +107,13 @@ export async function launch(binaries: PostgresBinaries, options: LaunchOptions)
   const deadline = performance.now() + START_DEADLINE_MS
   while (child.exitCode === null && child.signalCode === null && performance.now() < deadline) {
     const postmaster = await readPostmaster(dataDir)
-    if (postmaster?.pid === pid && postmaster.status === 'ready') return pid
+    if (postmaster?.pid === pid && postmaster.status === 'ready') {
+      if (options.onExit !== undefined) child.once('exit', options.onExit)
+      return pid
+    }
     await sleep(POLL_MS)
   }
-  if (isAlive(pid)) await stopPostmaster(pid)
+  if (await isAlive(pid)) await stopPostmaster(pid)
   const words = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-5).join('\n')
   throw new Error(`PostgreSQL did not start: ${words}`)
 }
@@ -109,27 +123,20 @@ export async function readPostmaster(dataDir: string): Promise<Postmaster | null
   const text = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')
   const [pid, , , port, , , , status] = text.split('\n').map(line => line.trim())
   if (!(await isServerOn(Number(pid), dataDir))) return null
-  return { pid: Number(pid), port: Number(port), status: (status || 'starting') as Postmaster['status'] }
+  const command = await readFile(join(dataDir, 'postmaster.opts'), 'utf8').catch(() => '')
+  const owner = Number(new RegExp(`${OWNER}=(\\d+)`).exec(command)?.[1] ?? 0)
+  return { pid: Number(pid), port: Number(port), status: (status || 'starting') as Postmaster['status'], owner }
 }
 
 /** After a crash the number in the file may belong to any other process by now. */
 async function isServerOn(pid: number, dataDir: string): Promise<boolean> {
-  if (!(pid > 0) || !isAlive(pid)) return false
+  if (!(pid > 0) || !(await isAlive(pid))) return false
   if (process.platform !== 'linux') return true
   // Unknown counts as running: two servers on one directory would destroy it.
   const cwd = await readlink(`/proc/${pid}/cwd`).catch((error: NodeJS.ErrnoException) =>
     error.code === 'ENOENT' ? null : dataDir
   )
   return cwd === dataDir
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 /** Fast shutdown: running transactions are rolled back, the data is left clean. Bounded, then without cleaning up. */
@@ -140,30 +147,44 @@ export async function stopPostmaster(pid: number, { fastMs = 10_000 } = {}): Pro
     ['SIGKILL', 5_000]
   ]
   for (const [signal, boundMs] of steps) {
-    if (!isAlive(pid)) return
-    process.kill(pid, signal)
+    if (!(await isAlive(pid))) return
+    sendSignal(pid, signal)
     if (await ended(pid, boundMs)) return
   }
 }
 
-export async function ended(pid: number, boundMs: number): Promise<boolean> {
-  const deadline = performance.now() + boundMs
-  while (isAlive(pid)) {
-    if (performance.now() > deadline) return false
-    await sleep(POLL_MS)
-  }
-  return true
-}
-
-/** Below the range outgoing connections are given ports from, so that the port is still ours after a restart. */
-export async function freePort(): Promise<number> {
+/** `wanted` if it is free. Below the range outgoing connections are given ports from: still ours after a restart. */
+export async function freePort(wanted = 0): Promise<number> {
+  if (wanted > 0 && (await isFree(wanted))) return wanted
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000)
-    const server = createServer()
-    const free = await new Promise<boolean>(resolve => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (free) return port
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  return new Promise(resolve => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}
+
+/** PostgreSQL serves only data of the user it runs as, and whoever is root today was somebody else yesterday. */
+export async function takeOver(binaries: PostgresBinaries, dataDir: string): Promise<'done' | 'not ours'> {
+  const user = binaries.runAs
+  const uid = user?.uid ?? process.getuid?.()
+  if (uid === undefined || (await stat(dataDir)).uid === uid) return 'done'
+  if (user === null) return 'not ours'
+  await chownTree(dataDir, user)
+  return 'done'
+}
+
+async function chownTree(folder: string, user: UnixUser): Promise<void> {
+  await chown(folder, user.uid, user.gid)
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) await chownTree(path, user)
+    else await lchown(path, user.uid, user.gid)
   }
 }

@@ -11,14 +11,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { findPostgresBinaries, type PostgresBinaries } from '../../src/data/postgres-binaries.js'
-import {
-  createCluster,
-  ended,
-  freePort,
-  launch,
-  readPostmaster,
-  stopPostmaster
-} from '../../src/data/postgres-cluster.js'
+import { createCluster, freePort, launch, readPostmaster, stopPostmaster } from '../../src/data/postgres-cluster.js'
+import { ended } from '../../src/data/unix-process.js'
 
 const run = promisify(execFile)
 
