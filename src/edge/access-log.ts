@@ -34,7 +34,7 @@ function writeLine(request: FastifyRequest, response: ServerResponse, metrics: M
   const { exchange, method } = request
   const totalMs = performance.now() - exchange.startedAt
   const status = response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST
-  const route = exchange.route?.name ?? null
+  const route = exchange.route?.name ?? ownRouteOf(request)
   metrics.requestDone(route, method, status, totalMs)
   request.log.info({
     requestId: exchange.requestId,
@@ -51,6 +51,13 @@ function writeLine(request: FastifyRequest, response: ServerResponse, metrics: M
     totalMs: round(totalMs),
     ip: exchange.clientAddress
   })
+}
+
+/** What the gateway serves itself goes by its pattern, `/api/auth/*`; null: nothing was matched. */
+function ownRouteOf({ routeOptions }: FastifyRequest): string | null {
+  return routeOptions.url === undefined || routeOptions.url === '/*' || routeOptions.url === '*'
+    ? null
+    : routeOptions.url
 }
 
 /** The canonical path, or for a refused one what was asked for. */
