@@ -1,0 +1,58 @@
+/** `session-gateway migrate`: brings the database to what the gateway needs, and says everything it does. */
+import { parseArgs } from 'node:util'
+import { grantsSql } from '../../schema/grants-sql.js'
+import { environment } from '../config/dot-env.js'
+import { type Env, readEnv } from '../config/env.js'
+import { VariableSource } from '../config/variable-source.js'
+import { inspectAuth, inspectAuthShape } from '../data/inspect-auth.js'
+import { migrate } from '../data/migrate.js'
+import { createDirectClient, waitForPostgres } from '../data/postgres.js'
+import { ConfigError } from '../errors.js'
+import { openLocal } from './local-parts.js'
+
+export const help = `Usage: session-gateway migrate [--grants ROLE]
+
+Prepares the database of DATABASE_DIRECT_URL or DATABASE_URL (without either: the embedded one) and exits. An empty
+database gets all tables in the schema DATABASE_SCHEMA (default auth). An existing Better Auth database gets what is
+missing, and only what adds: columns, indexes, tables; each statement is printed before it runs. Both get the
+triggers of revocation. All of it is one transaction, and can be run again.
+
+Run it as the owner of the tables. --grants ROLE changes nothing and prints the least that another role needs to
+serve on them.
+Exit code: 1 failed, 78 the database has problems only its owner can decide about; the SQL is printed.`
+
+export async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { grants: { type: 'string' } } })
+  const env = databaseEnv()
+  const url = env.databaseDirectUrl ?? env.databaseUrl
+  if (url === null) {
+    const local = await openLocal(env, line => console.log(line))
+    await local.close()
+    return 0
+  }
+  const sql = createDirectClient(url)
+  try {
+    await waitForPostgres(sql, waitMs => console.error(`PostgreSQL does not answer, trying again in ${waitMs} ms`))
+    const options = { schema: env.databaseSchema, mode: env.authMode }
+    if (values.grants !== undefined) {
+      console.log(grantsSql(await inspectAuthShape(sql, options), env.authMode, values.grants))
+      return 0
+    }
+    const { schema } = await migrate(sql, options, line => console.log(line))
+    const { warnings } = await inspectAuth(sql, { ...options, schema })
+    for (const { place, message, mend } of warnings) console.log(`${place}: ${message}\n  ${mend.join('\n  ')}`)
+    console.log(`Schema "${schema}" is up to date.`)
+    return 0
+  } finally {
+    await sql.end()
+  }
+}
+
+/** A job that migrates knows the database and nothing else: what `start` wants besides is not asked for. */
+function databaseEnv(): Env {
+  const variables = new VariableSource(environment())
+  const env = readEnv(variables)
+  const problems = variables.problems.filter(({ place }) => /^env (DATABASE_|DB_|AUTH_MODE)/.test(place))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return env
+}
