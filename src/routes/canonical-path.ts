@@ -70,15 +70,14 @@ export function canonicalPath(rawUrl: string): CanonicalTarget | null {
 
 /** Unreserved characters as themselves, all other escapes in upper case: RFC 3986 section 6.2.2. */
 function unescapePath(path: string): string | null {
-  let canonical = path
-  if (path.includes('%')) {
-    if (!isUtf8(path) || REFUSED_ESCAPE.test(path)) return null
-    canonical = path.replace(/%[0-9a-f]{2}/gi, escape => {
-      const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
-      return UNRESERVED.test(character) ? character : escape.toUpperCase()
-    })
-  }
-  return DOT_SEGMENT.test(canonical) ? null : canonical
+  if (!path.includes('%')) return DOT_SEGMENT.test(path) ? null : path
+  if (!isUtf8(path)) return null
+  const canonical = path.replace(/%[0-9a-f]{2}/gi, escape => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+    return UNRESERVED.test(character) ? character : escape.toUpperCase()
+  })
+  // Judged after decoding: %25%32%65 is %252e by then.
+  return REFUSED_ESCAPE.test(canonical) || DOT_SEGMENT.test(canonical) ? null : canonical
 }
 
 /** Whether every `%` starts an escape and the escapes form UTF-8 in its shortest form. */
