@@ -1,10 +1,19 @@
-/** The upstreams of `examples/`, started as their READMEs say: what they refuse when the gateway is not in front. */
+/** The upstreams of `examples/`, started as their READMEs say: alone, where they must refuse, and behind the gateway. */
+import { execFile } from 'node:child_process'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { freePort } from '../../src/data/postgres-cluster.js'
 import { type Example, startExample } from '../support/examples.js'
+import { post, signUp, startGateway, type TestGateway } from '../support/gateway.js'
+
+const root = join(import.meta.dirname, '../..')
+const COMPOSE_ROUTES = join(root, 'examples/compose/gateway.yaml')
 
 const KEY = 'the-internal-key-of-these-tests'
 const EXAMPLES: readonly Example[] = ['fastapi', 'express']
@@ -174,3 +183,95 @@ for (const name of EXAMPLES) {
     t.equal(answer.status, 503, 'an outage is not a refusal')
   })
 }
+
+/** The routes of docker-compose.yml, with both examples behind them, each verifying its own audience's assertions. */
+async function startCompose(t: Test): Promise<TestGateway> {
+  const port = await freePort()
+  const origin = `http://localhost:${port}`
+  const urls = await Promise.all(
+    EXAMPLES.map(name =>
+      startExample(t, name, {
+        INTERNAL_API_KEY: KEY,
+        GATEWAY_JWKS_URL: `${origin}/.well-known/jwks.json`,
+        GATEWAY_ISSUER: origin,
+        GATEWAY_AUDIENCE: name
+      })
+    )
+  )
+  const [fastapi, express] = urls.map(({ url }) => url)
+  const yaml = (await readFile(COMPOSE_ROUTES, 'utf8'))
+    .replace('http://fastapi:8000', fastapi ?? '')
+    .replace('http://express:3011', express ?? '')
+  return startGateway(t, { yaml, env: { PORT: String(port), INTERNAL_API_KEY: KEY } })
+}
+
+const PREFIXES = { fastapi: '', express: '/express' } as const satisfies Record<Example, string>
+
+t.test('behind the gateway, with the routes of docker-compose.yml', async t => {
+  const gateway = await startCompose(t)
+  const { origin } = gateway
+
+  for (const name of EXAMPLES) {
+    const at = origin + PREFIXES[name]
+
+    await t.test(`${name}: knows who is calling, whatever the client claims to be (R3, R6, R54, R56)`, async t => {
+      const ada = await signUp(gateway)
+      const claims = { 'x-user-id': 'mallory', 'x-user-roles': 'admin', x_user_id: 'mallory' }
+      const { cookie } = ada
+
+      const anonymous = await ask(`${at}/api/orders`, { ...claims, authorization: `Bearer ${KEY}` })
+      const created = await ask(
+        `${at}/api/orders`,
+        { ...claims, cookie, origin, 'content-type': 'application/json' },
+        { method: 'POST', body: '{"item":"tea"}' }
+      )
+      const listed = await ask(`${at}/api/orders`, { ...claims, cookie })
+
+      t.match(anonymous, { status: 401, body: { success: false, code: 'INVALID_SESSION' } })
+      t.strictSame(created, { status: 201, body: { id: 1, item: 'tea' } })
+      t.strictSame(listed, { status: 200, body: { user_id: ada.id, orders: [{ id: 1, item: 'tea' }] } })
+    })
+
+    await t.test(`${name}: the admin routes are for administrators (R59, R63)`, async t => {
+      const [user, admin] = [await signUp(gateway), await signUp(gateway, 'admin')]
+
+      const refused = await ask(`${at}/api/admin/health`, { cookie: user.cookie })
+      const granted = await ask(`${at}/api/admin/health`, { cookie: admin.cookie })
+
+      t.match(refused, { status: 403, body: { code: 'INSUFFICIENT_ROLE' } })
+      t.strictSame(granted, { status: 200, body: { status: 'ok', user_id: admin.id } })
+    })
+
+    await t.test(`${name}: a sign-out is a sign-out here too (R14, R43)`, async t => {
+      const { cookie } = await signUp(gateway)
+      t.equal((await ask(`${at}/api/orders`, { cookie })).status, 200)
+
+      t.equal((await post(gateway, '/api/auth/sign-out', {}, { cookie })).status, 200)
+
+      t.match(await ask(`${at}/api/orders`, { cookie }), { status: 401, body: { code: 'INVALID_SESSION' } })
+    })
+  }
+})
+
+t.test('a refusal of the example reaches the client word for word (R3, R55)', async t => {
+  const { url } = await startExample(t, 'express', { INTERNAL_API_KEY: KEY })
+  const gateway = await startGateway(t, {
+    yaml: `
+upstreams: { orders: { targets: ['${url}'], internalKey: another-key } }
+routes: [{ name: orders, path: /api/*, upstream: orders, access: session }]`
+  })
+  const { cookie } = await signUp(gateway)
+
+  const answer = await ask(`${gateway.origin}/api/orders`, { cookie })
+
+  t.strictSame(answer, { status: 401, body: { detail: 'Invalid API key' } })
+})
+
+t.test('the routes of docker-compose.yml pass their own tests', async t => {
+  const args = ['--import=tsx', join(root, 'src/cli/main.ts'), 'check']
+  const env = { PATH: process.env.PATH, GATEWAY_CONFIG: COMPOSE_ROUTES, INTERNAL_API_KEY: KEY }
+
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: t.testdir(), env })
+
+  t.match(stdout, /8 of 8 tests pass/)
+})

@@ -99,7 +99,18 @@ export async function startGateway(t: Scope, options: GatewayOptions = {}): Prom
     await rm(folder, { recursive: true, force: true })
   })
   await app.listen()
-  return { app, port, opsPort, origin: env.baseUrl, upstream, postgres: database, redis, sql, log, yamlFile }
+  return {
+    app,
+    port: env.port,
+    opsPort: env.opsPort,
+    origin: env.baseUrl,
+    upstream,
+    postgres: database,
+    redis,
+    sql,
+    log,
+    yamlFile
+  }
 }
 
 /** Its own server with our tables and triggers. */
