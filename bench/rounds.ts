@@ -8,7 +8,9 @@ import type { Options } from './options.js'
 import { reference } from './scenarios/catalogue.js'
 import type { Gate, Scenario } from './scenarios/scenario.js'
 import type { Stack } from './stack.js'
-import { verifySource } from './verify.js'
+import { otherWorkIn } from './verify.js'
+
+const ATTEMPTS = 3
 
 export interface Slot {
   readonly round: number
@@ -28,7 +30,9 @@ export interface RoundsContext {
 
 export async function runRounds(context: RoundsContext): Promise<Slot[]> {
   // Code that has never run hot is up to twice as slow; none of that belongs in a figure.
-  for (const scenario of context.gates.keys()) await measure(context, scenario, 0, context.options.firstSeconds)
+  for (const scenario of context.gates.keys()) {
+    await loadOn(context, scenario, { warmUpSeconds: 0, seconds: context.options.firstSeconds })
+  }
   const slots: Slot[] = []
   const record = (slot: Slot) => {
     slots.push(slot)
@@ -65,17 +69,34 @@ function groups(scenarios: readonly Scenario[], turn: number): [Scenario?, Scena
   }) as [Scenario?, Scenario?][]
 }
 
-async function measure(
+/** Where a loaded machine made Redis answer too late, the gate asked its database, and the figure is of other work. */
+async function measure(context: RoundsContext, scenario: Scenario): Promise<Measurement> {
+  for (let attempt = 1; ; attempt++) {
+    const { measurement, otherWork } = await measureOnce(context, scenario)
+    if (otherWork === null) return measurement
+    if (attempt === ATTEMPTS) throw new Error(otherWork)
+    console.log(`once more: ${otherWork}`)
+  }
+}
+
+async function measureOnce(context: RoundsContext, scenario: Scenario) {
+  const { gates, options, stack } = context
+  const lookups = gates.get(scenario)?.lookups
+  const before = (await lookups?.()) ?? {}
+  const measurement = await loadOn(context, scenario, options)
+  const after = (await lookups?.()) ?? {}
+  return { measurement, otherWork: otherWorkIn(scenario, before, after, measurement.requests, stack.sessions.length) }
+}
+
+async function loadOn(
   { options, stack, generator, gates }: RoundsContext,
   scenario: Scenario,
-  warmUpSeconds = options.warmUpSeconds,
-  seconds = options.seconds
+  { warmUpSeconds, seconds }: Pick<Options, 'warmUpSeconds' | 'seconds'>
 ): Promise<Measurement> {
   const gate = gates.get(scenario)
   if (gate === undefined) throw new Error(`${scenario.name} was not opened`)
   await gate.tidy()
-  const before = (await gate.lookups?.()) ?? {}
-  const measurement = await generator({
+  return generator({
     url: `${gate.origin}${scenario.path}`,
     connections: options.connections,
     warmUpSeconds,
@@ -83,6 +104,4 @@ async function measure(
     cookies: stack.sessions.map(({ cookie }) => cookie),
     watch: { upstream: stack.upstream.pid, ...(gate.pid === null ? {} : { gate: gate.pid }) }
   })
-  verifySource(scenario, before, (await gate.lookups?.()) ?? {}, measurement.requests)
-  return measurement
 }

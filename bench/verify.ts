@@ -25,22 +25,25 @@ async function statusOf(url: string, headers: Record<string, string>): Promise<n
   return response.status
 }
 
-/** Nearly all look-ups of a measurement must have come from where the scenario says; entries may expire meanwhile. */
-export function verifySource(
+/**
+ * What the gate's own count says a measurement asked, against what it was measured for. Every session may have
+ * expired once meanwhile, and is then asked for again by whoever comes before it is filled. Null: as it should be.
+ */
+export function otherWorkIn(
   scenario: Scenario,
   before: Readonly<Record<string, number>>,
   after: Readonly<Record<string, number>>,
-  requests: number
-): void {
-  if (scenario.source === null) return
-  const difference = (source: string) => (after[source] ?? 0) - (before[source] ?? 0)
-  if (scenario.source === 'none') {
-    const all = Object.keys(after).reduce((sum, source) => sum + difference(source), 0)
-    expect(scenario, 'session look-ups', all, 0)
-  } else if (difference(scenario.source) < requests * 0.95) {
-    const seen = Object.keys(after).map(source => `${source} ${difference(source)}`)
-    throw new Error(`${scenario.name}: ${requests} requests, but look-ups were ${seen.join(', ') || 'not counted'}`)
-  }
+  requests: number,
+  sessions: number
+): string | null {
+  if (scenario.source === null) return null
+  const asked = Object.keys(after).map(source => [source, (after[source] ?? 0) - (before[source] ?? 0)] as const)
+  const total = asked.reduce((sum, [, count]) => sum + count, 0)
+  const elsewhere = asked.reduce((sum, [source, count]) => (source === scenario.source ? sum : sum + count), 0)
+  const allowed = scenario.source === 'none' ? 0 : 1.1 * sessions
+  if (elsewhere <= allowed && (scenario.source === 'none' || total >= requests)) return null
+  const seen = asked.map(([source, count]) => `${source} ${count}`).join(', ')
+  return `${scenario.name}: ${requests} requests, but look-ups were: ${seen || 'none'}`
 }
 
 function expect(scenario: Scenario, what: string, actual: unknown, wanted: unknown): void {

@@ -91,7 +91,17 @@ t.test('a scenario whose look-ups come from elsewhere fails the run', async t =>
 
   await t.rejects(
     run([reference, gateway], async () => ({ postgres: 1_000 * readings++ })),
-    /gateway-redis.*look-ups were postgres 1000/
+    /gateway-redis.*look-ups were: postgres 1000/
+  )
+})
+
+t.test('fewer look-ups than requests fail the run: something else has answered', async t => {
+  const gateway = catalogue.find(({ source }) => source === 'redis') as Scenario
+  let readings = 0
+
+  await t.rejects(
+    run([reference, gateway], async () => ({ redis: 999 * readings++ })),
+    /1000 requests, but look-ups were: redis 999/
   )
 })
 
@@ -101,6 +111,6 @@ t.test('look-ups on a public route fail the run', async t => {
 
   await t.rejects(
     run([reference, gateway], async () => ({ redis: readings++ })),
-    /session look-ups is 1, not 0/
+    /look-ups were: redis 1/
   )
 })
