@@ -6,7 +6,7 @@ import { environment } from '../config/dot-env.js'
 import { type Config, loadConfig } from '../config/load-config.js'
 import { ConfigError } from '../errors.js'
 import { checkRoutes } from '../routes/route-rules.js'
-import { startTryIt } from '../try-it.js'
+import { startTryIt, type TryIt } from '../try-it.js'
 import { welcome } from './banner.js'
 import { openLocal } from './local-parts.js'
 import { printProblems } from './problems.js'
@@ -29,28 +29,44 @@ export async function run(args: string[]): Promise<number> {
     return 0
   } catch (error) {
     if (error instanceof ConfigError) return printProblems(error)
+    console.error(sentenceFor(error as NodeJS.ErrnoException))
+    return 1
+  }
+}
+
+async function start({ env, gateway }: Config): Promise<void> {
+  const log = createLog(env.logLevel)
+  const opened: (() => Promise<void>)[] = []
+  const closeAll = async () => {
+    for (const close of opened.splice(0).reverse()) await close()
+  }
+  // From here on: a Ctrl-C while it starts must not leave a PostgreSQL behind.
+  obeySignals(closeAll, log)
+  try {
+    const local = await openLocal(env, line => console.log(line))
+    opened.push(local.close)
+    const tryIt = gateway === null ? await startTryIt() : null
+    if (tryIt !== null) opened.push(tryIt.close)
+    const app = await createApp({ env, gateway: gateway ?? (tryIt as TryIt).gateway, ...local }, log)
+    opened.push(app.close)
+    process.on('SIGHUP', () => reload(app, log))
+    await app.listen()
+    console.log(welcome(env, tryIt !== null))
+  } catch (error) {
+    await closeAll()
     throw error
   }
 }
 
-async function start(config: Config): Promise<void> {
-  const { env } = config
-  const log = createLog(env.logLevel)
-  const local = await openLocal(env, line => console.log(line))
-  const tryIt = config.gateway === null ? await startTryIt() : null
-  const closeParts = async () => {
-    await Promise.all([tryIt?.close(), local.close()])
+/** What to do next, where we know; a driver's own words where we do not. */
+function sentenceFor(error: NodeJS.ErrnoException & { port?: number }): string {
+  const { code, port } = error
+  if (code === 'EADDRINUSE') return `Port ${port} is taken. Set PORT or OPS_PORT, or end what listens there.`
+  if (code === 'EACCES') return `Port ${port} needs more rights than this user has. Set PORT to one above 1023.`
+  if (code === 'ECONNREFUSED' || code === 'CONNECT_TIMEOUT' || code === 'ENOTFOUND') {
+    return `PostgreSQL does not answer (${code}). Is it running, and does DATABASE_URL name it?`
   }
-  try {
-    const gateway = config.gateway ?? (tryIt as NonNullable<typeof tryIt>).gateway
-    const app = await createApp({ env, gateway, ...local }, log)
-    obeySignals(app, closeParts, log)
-    await app.listen()
-    console.log(welcome(env, tryIt !== null))
-  } catch (error) {
-    await closeParts()
-    throw error
-  }
+  return `The gateway could not start: ${code ?? ''} ${error.message}`
 }
 
 /** Lines are gathered and written together: one system call for each would cost more than the rest of the log. */
@@ -68,7 +84,7 @@ function createLog(level: string): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
 }
 
-function obeySignals(app: App, closeParts: () => Promise<void>, log: Logger): void {
+function obeySignals(closeAll: () => Promise<void>, log: Logger): void {
   let ending = false
   const end = (reason: string, exitCode: number) => {
     // The second signal means: now.
@@ -76,17 +92,13 @@ function obeySignals(app: App, closeParts: () => Promise<void>, log: Logger): vo
     ending = true
     log.info({ event: 'shutdown', reason })
     setTimeout(() => process.exit(1), LONGEST_SHUTDOWN_MS).unref()
-    app
-      .close()
-      .then(closeParts)
-      .then(
-        () => process.exit(exitCode),
-        () => process.exit(1)
-      )
+    closeAll().then(
+      () => process.exit(exitCode),
+      () => process.exit(1)
+    )
   }
   process.on('SIGTERM', () => end('SIGTERM', 0))
   process.on('SIGINT', () => end('SIGINT', 0))
-  process.on('SIGHUP', () => reload(app, log))
   // Nobody knows what state such an error leaves behind: finish what runs, and let the supervisor start anew.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
