@@ -19,6 +19,7 @@ export class Connection {
   readonly #client: Client
   #awaitsAnswer = false
   #served = 0
+  #failed = false
 
   constructor(target: Target, connector: buildConnector.connector, options: Client.Options) {
     this.target = target
@@ -26,7 +27,9 @@ export class Connection {
       ...options,
       connect: (address, callback) =>
         connector(address, (...result) => {
-          if (result[1] !== null) this.#adopt(result[1])
+          this.#served = 0
+          if (result[0] === null) this.#adopt(result[1])
+          else this.#failed = true
           callback(...result)
         })
     })
@@ -46,12 +49,16 @@ export class Connection {
     this.#served++
   }
 
+  /** Could not be opened. Not to be used again: after some TLS failures the client waits for ever. */
+  get hasFailed(): boolean {
+    return this.#failed
+  }
+
   close(): Promise<void> {
-    return this.#client.close()
+    return this.#failed ? this.#client.destroy() : this.#client.close()
   }
 
   #adopt(socket: Socket): void {
-    this.#served = 0
     const read = socket.read.bind(socket)
     // undici takes a 100 (Continue) it did not ask for as a failure; RFC 9110 section 15.2 has clients skip it.
     socket.read = size => {
@@ -102,7 +109,7 @@ export class Target {
   }
 
   giveBack(connection: Connection): void {
-    if (this.#closed) void this.#drop(connection)
+    if (this.#closed || connection.hasFailed) void this.#drop(connection)
     else this.#free.push(connection)
   }
 

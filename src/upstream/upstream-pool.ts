@@ -61,13 +61,16 @@ export class Upstream {
     return this.#waiting.delete(call)
   }
 
+  /** Takes back a connection whose call has ended; whoever waits longest gets it, or another in its place. */
   release(connection: Connection): void {
-    for (const call of this.#waiting.keys()) {
-      this.withdraw(call)
-      call.send(connection)
-      return
-    }
-    connection.target.giveBack(connection)
+    const { target } = connection
+    target.giveBack(connection)
+    if (this.#waiting.size === 0) return
+    const [call] = this.#waiting.keys()
+    const free = target.take()
+    if (call === undefined || free === null) return
+    this.withdraw(call)
+    call.send(free)
   }
 
   /** Running calls go on; their connections are closed when they end. */
