@@ -26,7 +26,6 @@ const BEHAVIOUR = {
   // A FILL or INVAL of the last connection says nothing true on the next.
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  commandTimeout: COMMAND_TIMEOUT_MS,
   connectTimeout: CONNECT_TIMEOUT_MS,
   // A host that vanished sends no close.
   socketTimeout: SILENCE_TIMEOUT_MS,
@@ -46,10 +45,10 @@ export class RedisLink {
   #connection = 0
   #lastError = 'closed'
 
-  /** `listener` hears every change between usable and not, once. */
-  constructor(url: string, listener: RedisListener = () => {}) {
+  /** `listener` hears every change between usable and not, once. Tests on a busy machine need a longer `timeoutMs`. */
+  constructor(url: string, listener: RedisListener = () => {}, timeoutMs: number = COMMAND_TIMEOUT_MS) {
     this.#listener = listener
-    this.client = new Redis({ ...parseRedisUrl(url), ...BEHAVIOUR })
+    this.client = new Redis({ ...parseRedisUrl(url), ...BEHAVIOUR, commandTimeout: timeoutMs })
     this.client.on('error', (error: NodeJS.ErrnoException) => {
       this.#lastError = error.code ?? error.message
     })

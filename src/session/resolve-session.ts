@@ -3,7 +3,9 @@
  * all of them and one statement for what it missed: a third of the cost of asking one by one. The same turn's
  * look-ups of one token share an answer; nobody joins a question that was already asked.
  *
- * MEASURED
+ * A turn ends at `setImmediate`. Sockets are read one by one with microtasks run in between, so `queueMicrotask`
+ * gathers nothing: 64 connections, 30 look-ups per script call against 1.0 and 17–22 µs of CPU per request against
+ * 29–32 from Redis; 16 per statement against 3.3 and 27–33 µs against 45 from PostgreSQL (2026-11-21).
  */
 import type { DatabaseClock } from './database-clock.js'
 import { FillQueue } from './fill-queue.js'

@@ -18,18 +18,15 @@ export const PREFIX = '{sg}:'
 /**
  * KEYS alive q (s l)…  ARGV bind-prefix lease lease-ms database
  * → {} bypass | {alive, q, answer…}, an answer being the body of a hit, 1 a miss with the lease, 0 a miss without.
- * The DEL of nothing is a write: a read-only replica refuses it, so a demoted master serves no hits.
- * Out of memory is no reason to refuse hits: the miss is without a lease then.
+ * The DEL of nothing is a write, and ends the script where writes are refused: a demoted master serves no hits.
+ * A SET refused for want of memory is no reason to refuse hits: the miss is without a lease then.
  */
 export const LOOKUP = `
 local alive = redis.call('GET', KEYS[1])
 if not alive or string.sub(alive, 1, #ARGV[4] + 1) ~= ARGV[4] .. '.' then return {} end
-local failure
 local function try(...)
   local reply = redis.pcall('SET', ...)
-  if not reply or reply.ok then return reply end
-  if not string.find(reply.err, 'OOM', 1, true) then failure = reply end
-  return false
+  return reply and reply.ok
 end
 local bind = ARGV[1] .. alive
 local q = redis.call('GET', KEYS[2]) or (try(KEYS[2], ARGV[2]) and ARGV[2]) or ''
@@ -47,7 +44,7 @@ for i = 3, #KEYS, 2 do
   answers[#answers + 1] = answer
 end
 redis.call('DEL', '${PREFIX}none')
-return failure or answers`
+return answers`
 
 /**
  * KEYS alive q (s l ug)…  ARGV bind-prefix alive-then q-then lease generation generation-ms (user body ms)…

@@ -41,6 +41,8 @@ export interface GatewayOptions {
   /** False: the feed polls only when it is told to settle, or never. */
   readonly polling?: boolean
   readonly redisUrl?: string
+  /** Default: a second, for what a busy machine delays; the gateway's own value is 50. */
+  readonly redisTimeoutMs?: number
   readonly postgresUrl?: string
 }
 
@@ -82,13 +84,13 @@ export async function startSessionStack(scope: Scope, redisArgs: readonly string
 async function aGateway(
   scope: Scope,
   { postgres: server, redis, shape }: Pick<SessionStack, 'postgres' | 'redis' | 'shape'>,
-  { cached = true, slots = 10, polling = true, redisUrl, postgresUrl }: GatewayOptions = {}
+  { cached = true, slots = 10, polling = true, redisUrl, redisTimeoutMs = 1000, postgresUrl }: GatewayOptions = {}
 ): Promise<TestGateway> {
   const statements: string[] = []
   const outcomes: LookupOutcome[] = []
   const events: string[] = []
   const url = postgresUrl ?? server.url
-  const link = new RedisLink(redisUrl ?? redis.url)
+  const link = new RedisLink(redisUrl ?? redis.url, () => {}, redisTimeoutMs)
   const lookups = new GuardedSql(() => recording(createLookupPool(url, slots), statements))
   const polls = new GuardedSql(() => createLookupPool(url, 2))
   const cache = new RedisSessionCache(link, 300)
