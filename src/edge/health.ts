@@ -33,8 +33,8 @@ export function publicHealth(app: FastifyInstance, check: HealthCheck): void {
 export function privateHealth(app: FastifyInstance, check: HealthCheck): void {
   app.get('/livez', (_request, reply) => reply.type('text/plain').send('ok'))
   app.get('/readyz', async (_request, reply) => {
-    const health = await check()
-    return reply.code(health.ready ? 200 : 503).send(health)
+    const { ready, draining, parts } = await check()
+    return reply.code(ready ? 200 : 503).send({ ready, draining, ...parts })
   })
 }
 
