@@ -1,5 +1,6 @@
 /** The body of a request to Better Auth: kept as bytes for it, and read here only to know whom it is about. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { GatewayError } from '../errors.js'
 
 /** Room for an avatar as a data URL; far from enough to make parsing one a burden. */
 const MAX_BODY_BYTES = 256 * 1024
@@ -9,18 +10,34 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The fields of the body as Better Auth is going to read them; null when it has none. */
     authFields: Readonly<Record<string, unknown>> | null
+    authBodyTimer: NodeJS.Timeout | undefined
   }
 }
 
-/** Bytes in, bytes out: Fastify's own JSON parser refuses what Better Auth takes, an empty body for one. */
-export function keepBodies(scope: FastifyInstance): void {
+/**
+ * Bytes in, bytes out: Fastify's own JSON parser refuses what Better Auth takes, an empty body for one.
+ * A body has `budgetMs` to arrive; the listener itself sets no end, because proxied bodies may flow for long.
+ */
+export function keepBodies(scope: FastifyInstance, budgetMs: number): void {
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (_request, body, done) => {
     done(null, body)
   })
   scope.decorateRequest('authFields', null)
+  scope.decorateRequest('authBodyTimer')
+  scope.addHook('preParsing', function endSlowBodies(request, reply, payload, done) {
+    request.authBodyTimer = setTimeout(() => {
+      if (!reply.sent) void reply.send(new GatewayError('BAD_REQUEST', { status: 408, reason: 'slow_body' }))
+    }, budgetMs)
+    done(null, payload)
+  })
   scope.addHook('preValidation', function readAuthFields(request, _reply, done) {
+    clearTimeout(request.authBodyTimer)
     request.authFields = fieldsOf(request)
+    done()
+  })
+  scope.addHook('onResponse', function forgetBody(request, _reply, done) {
+    clearTimeout(request.authBodyTimer)
     done()
   })
 }

@@ -9,7 +9,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Env } from '../config/env.js'
 import { GatewayError } from '../errors.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
-import { type Answer, checkAnswer, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
+import { type Answer, checkAnswer, checkRedirect, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
 import { keepBodies } from './auth-body.js'
 import { type AuthEvent, eventOf, outcomeOf } from './auth-events.js'
 import { type AuthRequestOptions, toWebRequest } from './auth-request.js'
@@ -28,7 +28,7 @@ export interface AuthRoutesOptions extends AuthRequestOptions, LoginLimitOptions
   /** Applies every committed revocation on every node's cache; rejects when it cannot. */
   readonly settle: () => Promise<void>
   readonly onEvent: (event: AuthEvent) => void
-  /** For the whole of one request (R64). */
+  /** What a body has to arrive, and then its answer to be made (R64). */
   readonly budgetMs?: number
 }
 
@@ -43,7 +43,8 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 const FIVE_SECONDS = 5_000
 
 export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, options) => {
-  keepBodies(scope)
+  const { budgetMs = FIVE_SECONDS } = options
+  keepBodies(scope, budgetMs)
   scope.decorateRequest('authTarget', null as unknown as AuthTarget)
   scope.decorateRequest('authHandling', null)
   scope.addHook('onRequest', function readTarget(request, _reply, done) {
@@ -60,21 +61,26 @@ export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, o
   scope.route({
     method: METHODS,
     url: `${AUTH_MOUNT}/*`,
-    handler: (request, reply) => answer(request, reply, options)
+    handler: (request, reply) => answer(request, reply, options, budgetMs)
   })
 }
 
-async function answer(request: FastifyRequest, reply: FastifyReply, options: AuthRoutesOptions): Promise<FastifyReply> {
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: AuthRoutesOptions,
+  budgetMs: number
+): Promise<FastifyReply> {
   const handling = newHandling()
   request.authHandling = handling
   const work = handle(request, handling, options)
-  const result = await withinBudget(work, options.budgetMs ?? FIVE_SECONDS)
+  const result = await withinBudget(work, budgetMs)
   request.exchange.granted = result.status < 400
   return sendAnswer(result, reply)
 }
 
 async function handle(request: FastifyRequest, handling: Handling, options: AuthRoutesOptions): Promise<Answer> {
-  const { auth, rows, settle, readCredential } = options
+  const { env, auth, rows, settle, readCredential } = options
   const { endpoint } = request.authTarget
   const credential: Credential = readCredential(request.raw)
   const makeSure = request.method === 'POST' ? await promiseGone(endpoint, credential, request.authFields, rows) : null
@@ -84,6 +90,7 @@ async function handle(request: FastifyRequest, handling: Handling, options: Auth
   const result = await readAnswer(response)
   if (result.status < 400) await makeSure?.(handling)
   checkAnswer(result, handling)
+  checkRedirect(result, endpoint, env.baseUrl, [env.baseUrl, ...env.corsOrigins])
   if (result.status < 400 && mayChangeState(request.method, endpoint)) await settle()
   return result
 }

@@ -17,7 +17,7 @@ export type Doomed =
   | { readonly of: 'user'; readonly userId: string }
 
 export interface SessionRows {
-  /** Deletes the row with this token. Resolves when there certainly is none. */
+  /** Deletes the row with this token. Rejects when it cannot know. */
   readonly end: (token: string) => Promise<unknown>
   /** Tokens of the live rows an endpoint is about to end. */
   readonly find: (doomed: Doomed) => Promise<readonly string[]>
@@ -43,17 +43,20 @@ export async function promiseGone(
   const doomed = doomedBy(endpoint, token, fields)
   if (doomed === null) return nothing
   const tokens = await rows.find(doomed).catch(unavailable)
-  return async () => {
-    if (tokens.length > 0 && (await rows.anyLeft(tokens).catch(unavailable))) unavailable(null)
-  }
+  return () => refuseIfLeft(tokens, rows)
 }
 
 async function nothing(): Promise<void> {}
 
 async function endForCertain(token: string, rows: SessionRows, handling: Handling): Promise<void> {
   await rows.end(token).catch(unavailable)
+  await refuseIfLeft([token], rows)
   // Whatever failed on the way, what the client asked for is done.
   handling.outage = null
+}
+
+async function refuseIfLeft(tokens: readonly string[], rows: SessionRows): Promise<void> {
+  if (tokens.length > 0 && (await rows.anyLeft(tokens).catch(unavailable))) unavailable(null)
 }
 
 function doomedBy(endpoint: string, token: string | null, fields: Fields): Doomed | null {

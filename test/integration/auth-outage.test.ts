@@ -103,6 +103,42 @@ t.test('a frozen PostgreSQL is a 503 within the budget, not a hang (K07, R64)', 
   await signsOut(t, browser)
 })
 
+t.test('rows that stay although every delete succeeded make a revocation a 503', async t => {
+  const { browser, email } = await signedIn()
+  const second = new Browser(server.url, APP_ORIGIN)
+  const { status, ...answer } = await second.post('/api/auth/sign-in/email', { email, password })
+  t.equal(status, 200)
+  await server.sql.unsafe(`
+    create function auth.keep_row() returns trigger language plpgsql as 'begin return null; end';
+    create trigger keep_row before delete on auth.session for each row execute function auth.keep_row()`)
+  t.teardown(() =>
+    server.sql.unsafe('drop trigger if exists keep_row on auth.session; drop function if exists auth.keep_row()')
+  )
+
+  isOutage(t, await browser.post('/api/auth/revoke-session', { token: answer.at('token') }), 'one')
+  isOutage(t, await browser.post('/api/auth/revoke-other-sessions'), 'others')
+  isOutage(t, await browser.post('/api/auth/revoke-sessions'), 'all')
+  isOutage(t, await browser.post('/api/auth/sign-out'), 'sign-out')
+
+  await server.sql.unsafe('drop trigger keep_row on auth.session')
+  t.equal((await browser.post('/api/auth/revoke-other-sessions')).status, 200)
+  t.equal((await second.get('/api/auth/get-session')).json, null)
+  await signsOut(t, browser)
+})
+
+t.test('an administrator’s revocation is held to its word as well', async t => {
+  const [admin, user] = [await signedIn(), await signedIn()]
+  const [row] = await server.sql`
+    with promoted as (update auth."user" set role = 'admin' where email = ${admin.email})
+    select s.user_id, s.token from auth.session s join auth."user" u on u.id = s.user_id where u.email = ${user.email}`
+  const keep = { userId: row?.user_id, sessionToken: row?.token }
+
+  t.equal((await admin.browser.post('/api/auth/admin/revoke-user-session', keep)).status, 200)
+  t.equal((await user.browser.get('/api/auth/get-session')).json, null)
+  t.equal((await admin.browser.post('/api/auth/admin/revoke-user-sessions', keep)).status, 200)
+  t.equal((await admin.browser.post('/api/auth/admin/ban-user', keep)).status, 200)
+})
+
 t.test('a revocation that cannot be applied to the caches is a 503, and the cookie stays', async t => {
   let broken = false
   const settle = async () => {

@@ -19,7 +19,7 @@ import { createAuthPool, createLookupPool } from '../../src/data/postgres.js'
 import { begin } from '../../src/edge/begin.js'
 import { createPeerReader } from '../../src/edge/client-address.js'
 import { allowCrossOrigin } from '../../src/edge/cross-origin.js'
-import { replyWithErrors } from '../../src/edge/error-reply.js'
+import { replyWithErrors, sendError, toGatewayError } from '../../src/edge/error-reply.js'
 import type { SharedCounter } from '../../src/edge/limit-store.js'
 import { replyHeaders } from '../../src/edge/reply-headers.js'
 import { KeyRing } from '../../src/identity/key-ring.js'
@@ -94,7 +94,12 @@ export async function startAuthServer(
   const { remove } = createSessionQuery(shape)
   const [events, limited, settled] = [[] as AuthEvent[], [] as string[], { count: 0 }]
 
-  const app = Fastify({ loggerInstance: captured.log, disableRequestLogging: true, exposeHeadRoutes: false })
+  const app = Fastify({
+    loggerInstance: captured.log,
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => sendError(toGatewayError(error), request, reply)
+  })
   await app.register(begin, { readPeer: createPeerReader(env.trustedProxies), isClosing: () => false })
   await app.register(replyHeaders, { https: env.baseUrl.startsWith('https'), isDraining: () => false })
   await allowCrossOrigin(app, env.corsOrigins)
