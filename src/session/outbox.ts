@@ -8,6 +8,8 @@ import type { GuardedSql } from '../data/guarded-sql.js'
 import type { RevocationEvent } from './session-cache.js'
 
 const COLLECT_ROUNDS = 20
+const CLOCK_ONLY = `select '' as database, '0' as epoch, '' as next_cursor,
+  (extract(epoch from clock_timestamp()) * 1000)::float8 as now, null as id`
 
 export interface OutboxEvent extends RevocationEvent {
   readonly id: string
@@ -28,16 +30,19 @@ export interface Poll {
 
 export class Outbox {
   readonly #sql: GuardedSql
-  readonly #statements: OutboxSql
+  readonly #statements: OutboxSql | null
 
-  constructor(sql: GuardedSql, statements: OutboxSql) {
+  /** `statements` null: the database has no triggers and no outbox, only a clock. */
+  constructor(sql: GuardedSql, statements: OutboxSql | null) {
     this.#sql = sql
     this.#statements = statements
   }
 
   /** Every event that was committed by a transaction from `cursor` on; none for null. Throws AUTH_SERVICE_UNAVAILABLE. */
   async poll(cursor: string | null): Promise<Poll> {
-    const rows = await this.#sql.query<PollRow>(this.#statements.poll, [cursor])
+    const rows = await (this.#statements === null
+      ? this.#sql.query<PollRow>(CLOCK_ONLY, [])
+      : this.#sql.query<PollRow>(this.#statements.poll, [cursor]))
     const [first] = rows
     if (first === undefined) throw new TypeError('The poll answered without a row.')
     const { database, epoch, next_cursor, now } = first
@@ -47,7 +52,7 @@ export class Outbox {
 
   /** Forgets what is old and older than `cursor`, a thousand rows at a time. */
   async collect(cursor: string): Promise<void> {
-    for (let round = 0; round < COLLECT_ROUNDS; round++) {
+    for (let round = 0; round < COLLECT_ROUNDS && this.#statements !== null; round++) {
       const { count } = await this.#sql.query(this.#statements.collect, [cursor])
       if (count === 0) return
     }

@@ -32,13 +32,14 @@ export interface SessionStack {
   readonly sql: Sql
   /** A user with one session that lives a day. */
   addSession: (overrides?: { userId?: string; seconds?: number }) => Promise<{ token: string; userId: string }>
-  aGateway: (options?: GatewayOptions) => Promise<TestGateway>
+  /** Closed with the scope. */
+  aGateway: (scope: Scope, options?: GatewayOptions) => Promise<TestGateway>
 }
 
 export interface GatewayOptions {
   readonly cached?: boolean
   readonly slots?: number
-  /** False: the feed polls only when it is told to settle, or never. */
+  /** False: the feed polls once, and then only when it is told to settle. */
   readonly polling?: boolean
   readonly redisUrl?: string
   /** Default: a second, for what a busy machine delays; the gateway's own value is 50. */
@@ -78,7 +79,7 @@ export async function startSessionStack(scope: Scope, redisArgs: readonly string
     return { token, userId: user }
   }
   const stack = { postgres: server, redis, shape, sql, addSession }
-  return { ...stack, aGateway: options => aGateway(scope, stack, options) }
+  return { ...stack, aGateway: (scope, options) => aGateway(scope, stack, options) }
 }
 
 async function aGateway(
@@ -114,7 +115,7 @@ async function aGateway(
     await Promise.all([lookups.close(), polls.close()])
   })
   if (cached) await eventually(() => link.run !== '', 'Redis says who it is')
-  if (polling) await feed.start()
+  await (polling ? feed.start() : feed.settle())
   return { resolver, store, cache, feed, clock, link, lookups, statements, outcomes, events }
 }
 
