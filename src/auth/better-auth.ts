@@ -44,7 +44,7 @@ export interface Auth {
 export async function createAuth(options: AuthOptions): Promise<Auth> {
   const auth = betterAuth(betterAuthOptions(options))
   const context = await auth.$context
-  await context.checkSchema?.()
+  if (options.env.authMode === 'hosted') await context.checkSchema?.()
   return { handler: auth.handler, context }
 }
 
@@ -107,6 +107,8 @@ function betterAuthOptions(options: AuthOptions): BetterAuthOptions {
         // Not 'uuid': that leaves the id to a default of the column, which an existing table may lack.
         ...(idKind === 'uuid' && { generateId: () => randomUUID() }),
         joins: true,
+        // Attached, only the tables we read need be there.
+        validateSchema: env.authMode === 'hosted',
         // The default of 100 makes revoke-other-sessions leave the rest alive (better-auth#10138).
         defaultFindManyLimit: 100_000
       }

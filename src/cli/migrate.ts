@@ -1,13 +1,10 @@
 /** `session-gateway migrate`: brings the database to what the gateway needs, and says everything it does. */
 import { parseArgs } from 'node:util'
 import { grantsSql } from '../../schema/grants-sql.js'
-import { environment } from '../config/dot-env.js'
-import { type Env, readEnv } from '../config/env.js'
-import { VariableSource } from '../config/variable-source.js'
 import { inspectAuth, inspectAuthShape } from '../data/inspect-auth.js'
 import { migrate } from '../data/migrate.js'
 import { createDirectClient, waitForPostgres } from '../data/postgres.js'
-import { ConfigError } from '../errors.js'
+import { databaseEnv } from './database-env.js'
 import { openLocal } from './local-parts.js'
 
 export const help = `Usage: session-gateway migrate [--grants ROLE]
@@ -46,13 +43,4 @@ export async function run(args: string[]): Promise<number> {
   } finally {
     await sql.end()
   }
-}
-
-/** A job that migrates knows the database and nothing else: what `start` wants besides is not asked for. */
-function databaseEnv(): Env {
-  const variables = new VariableSource(environment())
-  const env = readEnv(variables)
-  const problems = variables.problems.filter(({ place }) => /^env (DATABASE_|DB_|AUTH_MODE)/.test(place))
-  if (problems.length > 0) throw new ConfigError(problems)
-  return env
 }

@@ -1,10 +1,10 @@
 /** An account's life through the auth routes: verification, reset, welcome, tokens, aliases. */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { createMailer } from '../../src/auth/mail.js'
 import { APP_ORIGIN, anEnv, type AuthServer, type SentMail, startAuthServer } from '../support/auth-server.js'
 import { Browser } from '../support/browser.js'
+import { eventually } from '../support/eventually.js'
 import { capturingLog } from '../support/log.js'
 import { startPostgres } from '../support/postgres.js'
 
@@ -265,7 +265,7 @@ t.test('auth events are logged with outcome and user, and nothing private (R87)'
   await browser.post('/api/auth/sign-in/email', { email, password: 'wrong horse battery' })
   await browser.post('/api/auth/sign-in/email', { email, password })
   await browser.post('/api/auth/sign-out')
-  await eventually(() => server.events.length === 3)
+  await eventually(() => server.events.length === 3, 'three events')
 
   const userId = answer.at('user.id')
   t.match(server.events, [
@@ -276,11 +276,6 @@ t.test('auth events are logged with outcome and user, and nothing private (R87)'
   t.match(server.lines(), [], 'JSON line by line')
   t.notMatch(server.text(), new RegExp(`${email}|${password}|${answer.at('token')}`))
 })
-
-async function eventually(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!condition() && performance.now() < deadline) await delay(5)
-}
 
 /** Takes connections and says nothing. */
 async function silentService(scope: { teardown: (fn: () => unknown) => unknown }): Promise<string> {

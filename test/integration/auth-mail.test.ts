@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { type Mail, MailQueue, type MailTransport } from '../../src/auth/mail-queue.js'
 import { createTransport } from '../../src/auth/mail-transports.js'
 import type { MailTransport as MailSetting } from '../../src/config/env.js'
+import { eventually } from '../support/eventually.js'
 import { capturingLog } from '../support/log.js'
 
 const mail: Mail = {
@@ -50,14 +50,6 @@ function transport(setting: MailSetting, { resendUrl = 'http://127.0.0.1:9', pro
   return { send: createTransport({ env, log, resendUrl }), log, ...captured }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error('it did not happen within 5 s')
-    await turn()
-  }
-}
-
 t.test('Resend gets one POST with the key, the sender and the three parts (R23)', async t => {
   const resend = await fakeResend(t, [])
   const { send } = transport({ kind: 'resend', apiKey: 're_123' }, { resendUrl: resend.url })
@@ -81,7 +73,7 @@ t.test('a mail that fails is tried three times under one key, and the log names 
   const queue = new MailQueue(send, log, [1, 1])
 
   queue.add(mail)
-  await until(() => lines().length > 0)
+  await eventually(() => lines().length > 0, 'a line in the log')
 
   t.equal(resend.received.length, 3)
   t.equal(new Set(resend.received.map(({ headers }) => headers['idempotency-key'])).size, 1)
@@ -94,7 +86,7 @@ t.test('a mail that was refused for good is not tried again', async t => {
   const { send, log, lines } = transport({ kind: 'resend', apiKey: 're_123' }, { resendUrl: resend.url })
 
   new MailQueue(send, log, [1, 1]).add(mail)
-  await until(() => lines().length > 0)
+  await eventually(() => lines().length > 0, 'a line in the log')
 
   t.equal(resend.received.length, 1)
   t.match(lines(), [{ event: 'mail.failed', attempts: 1, error: '422' }])
@@ -104,7 +96,7 @@ t.test('a service that is not there fails in the log and nowhere else', async t 
   const { send, log, lines } = transport({ kind: 'resend', apiKey: 're_123' })
 
   new MailQueue(send, log, [1, 1]).add(mail)
-  await until(() => lines().length > 0)
+  await eventually(() => lines().length > 0, 'a line in the log')
 
   t.match(lines(), [{ event: 'mail.failed', attempts: 3 }])
 })
