@@ -24,18 +24,13 @@ t.test('the one query (R46)', async t => {
       const shape = await shapeOf(sql)
 
       t.test(
-        `${name}: a live session is found, an expired one is not, a ban is told, in every TimeZone (D08, D16, R32)`,
+        'a live session is found, an expired one is not, a ban is told, in every TimeZone (D08, D16, R32)',
         async t => {
           const cases = await rowsOf(sql, shape)
           const { single, batch } = createSessionQuery(shape)
 
           for (const zone of ZONES) {
-            const client = postgres(url, {
-              max: 1,
-              connection: { TimeZone: zone },
-              fetch_types: false,
-              onnotice: () => {}
-            })
+            const client = postgres(url, { max: 1, connection: { TimeZone: zone }, onnotice: () => {} })
             t.teardown(() => client.end({ timeout: 1 }))
             const ask = async (token: string) => (await client.unsafe<SessionRow[]>(single, [token])).map(rowToSession)
 
@@ -61,7 +56,7 @@ t.test('the one query (R46)', async t => {
         }
       )
 
-      t.test(`the whole session arrives, ids as text, times in milliseconds`, async t => {
+      t.test('the whole session arrives, ids as text, times in milliseconds', async t => {
         const createdAt = new Date(Date.now() - 5000)
         const expiresAt = inSeconds(60)
         const userId = await insert(sql, shape, 'user', {
@@ -86,7 +81,7 @@ t.test('the one query (R46)', async t => {
         })
       })
 
-      t.test(`among 20,000 sessions both forms read indexes only`, async t => {
+      t.test('among 20,000 sessions both forms read indexes only', async t => {
         await fill(sql, shape, 20_000)
         const { single, batch } = createSessionQuery(shape)
 
@@ -108,7 +103,7 @@ t.test('the one query (R46)', async t => {
       })
 
       if (!organizations) return
-      t.test(`the active organisation comes with the role the member row has now`, async t => {
+      t.test('the active organisation comes with the role the member row has now', async t => {
         const userId = await insert(sql, shape, 'user', {})
         const organizationId = await insert(sql, shape, 'organization', {})
         await insert(sql, shape, 'session', { token: 'in', userId, activeOrganizationId: organizationId })
@@ -205,7 +200,7 @@ function livesFor(found: readonly StoredSession[], seconds: number): boolean {
 /** Users, sessions and members in bulk, then statistics as after a while in production. */
 async function fill(sql: Sql, shape: AuthShape, count: number): Promise<void> {
   const id = (n: string): string => {
-    if (shape.idKind === 'serial') return n
+    if (shape.idKind === 'serial') return `1000 + ${n}`
     return shape.idKind === 'uuid' ? `lpad(to_hex(${n}), 32, '0')::uuid` : `'id-' || ${n}`
   }
   const put = async (model: AuthModelName, rows: number, values: Readonly<Record<string, string>>): Promise<void> => {
