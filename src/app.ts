@@ -8,7 +8,7 @@ import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
-import { checkHealthOf } from './edge/health.js'
+import { checkHealthOf, type HealthCheck } from './edge/health.js'
 import { Metrics } from './edge/metrics.js'
 import { hostAuth } from './host-auth.js'
 import { AssertionIssuer } from './identity/assertion.js'
@@ -25,8 +25,9 @@ import { type Upstream, Upstreams } from './upstream/upstream-pool.js'
 export interface App {
   readonly publicListener: FastifyInstance
   readonly privateListener: FastifyInstance
-  /** Both listeners open. */
-  listen: () => Promise<void>
+  readonly checkHealth: HealthCheck
+  /** Opens the public listener, and the private one unless another process has it (WORKERS). */
+  listen: (options?: { readonly publicOnly: boolean }) => Promise<void>
   /** Another gateway.yaml in force from the next request on. Throws ConfigError and changes nothing. */
   reload: (gateway: GatewayFile) => void
   /** Tells load balancers to look elsewhere, lets running requests end, then closes everything. */
@@ -87,8 +88,9 @@ export async function createApp(config: AppConfig, log: FastifyBaseLogger): Prom
   return {
     publicListener,
     privateListener,
-    async listen() {
-      await privateListener.listen({ port: env.opsPort, host: env.opsHost })
+    checkHealth,
+    async listen({ publicOnly } = { publicOnly: false }) {
+      if (!publicOnly) await privateListener.listen({ port: env.opsPort, host: env.opsHost })
       await publicListener.listen({ port: env.port, host: env.host })
     },
     reload(gateway) {

@@ -6,7 +6,7 @@ import type { Metrics } from './edge/metrics.js'
 export interface PrivateListenerOptions {
   readonly log: FastifyBaseLogger
   readonly checkHealth: HealthCheck
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'contentType' | 'scrape'>
 }
 
 export function createPrivateListener({ log, checkHealth, metrics }: PrivateListenerOptions): FastifyInstance {

@@ -17,7 +17,7 @@ export async function startTryIt(): Promise<TryIt> {
     response.writeHead(200, { 'content-type': 'application/json' })
     request.resume().on('end', () => response.end(`${JSON.stringify(body, null, 2)}\n`))
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => server.listen({ port: 0, host: '127.0.0.1', exclusive: true }, resolve))
   const { port } = server.address() as AddressInfo
 
   return {

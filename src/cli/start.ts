@@ -1,4 +1,5 @@
 /** `session-gateway start`: configuration, what a bare machine lacks, the app, and an orderly end. */
+import cluster from 'node:cluster'
 import { parseArgs } from 'node:util'
 import { type Logger, destination, pino } from 'pino'
 import { type App, createApp } from '../app.js'
@@ -10,6 +11,7 @@ import { startTryIt, type TryIt } from '../try-it.js'
 import { welcome } from './banner.js'
 import { openLocal } from './local-parts.js'
 import { printProblems } from './problems.js'
+import { answerFirstProcess, createWorkers } from './workers.js'
 
 export const help = `Usage: session-gateway start
 
@@ -45,13 +47,22 @@ async function start({ env, gateway }: Config): Promise<void> {
   try {
     const local = await openLocal(env, line => console.log(line))
     opened.push(local.close)
+    if (env.workers > 1 && cluster.isPrimary) {
+      const workers = createWorkers(env, local, log)
+      opened.push(workers.close)
+      process.on('SIGHUP', workers.reload)
+      await workers.listen()
+      console.log(welcome(env, gateway === null))
+      return
+    }
     const tryIt = gateway === null ? await startTryIt() : null
     if (tryIt !== null) opened.push(tryIt.close)
     const app = await createApp({ env, gateway: gateway ?? (tryIt as TryIt).gateway, ...local }, log)
     opened.push(app.close)
     process.on('SIGHUP', () => reload(app, log))
-    await app.listen()
-    console.log(welcome(env, tryIt !== null))
+    await app.listen({ publicOnly: cluster.isWorker })
+    if (cluster.isWorker) answerFirstProcess(app)
+    else console.log(welcome(env, tryIt !== null))
   } catch (error) {
     await closeAll()
     throw error
@@ -98,7 +109,8 @@ function obeySignals(closeAll: () => Promise<void>, log: Logger): void {
     )
   }
   process.on('SIGTERM', () => end('SIGTERM', 0))
-  process.on('SIGINT', () => end('SIGINT', 0))
+  // A terminal's Ctrl-C reaches every process; workers wait for the word of the first one.
+  process.on('SIGINT', () => cluster.isWorker || end('SIGINT', 0))
   // Nobody knows what state such an error leaves behind: finish what runs, and let the supervisor start anew.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {

@@ -2,7 +2,7 @@
  * What Prometheus scrapes from the private listener. Names and labels: contract section 8.
  * Labels are bounded: route names from the table, known methods, statuses; never a path or a user.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const PREFIX = 'session_gateway_'
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -54,6 +54,9 @@ export class Metrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
+    // With WORKERS the first process collects from all of them; prom-client listens for its question from here on.
+    AggregatorRegistry.setRegistries(this.#registry)
+    new AggregatorRegistry()
   }
 
   /** Gauges know their value only when asked; the sources exist after the metrics do. */

@@ -1,6 +1,8 @@
 /** The process: signals, reload, and the ways it refuses to start. */
+import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { migratedPostgres, ROUTES } from '../support/gateway.js'
 import { emptyFolder, type GatewayProcess, isUp, spawnGateway, until } from '../support/process.js'
@@ -8,13 +10,19 @@ import { startUpstream, type Upstream } from '../support/upstream.js'
 
 const SECRET = 'a-secret-for-tests-of-32-characters-or-more'
 
-async function start(t: Test, routes = ROUTES): Promise<{ gateway: GatewayProcess; upstream: Upstream; file: string }> {
+const sh = promisify(execFile)
+
+async function start(
+  t: Test,
+  routes = ROUTES,
+  env: Readonly<Record<string, string>> = {}
+): Promise<{ gateway: GatewayProcess; upstream: Upstream; file: string }> {
   const upstream = await startUpstream(t)
   const database = await migratedPostgres(t)
   const folder = await emptyFolder(t)
   const file = join(folder, 'gateway.yaml')
   await writeFile(file, routes.replaceAll('$UPSTREAM', upstream.origin))
-  const gateway = await spawnGateway(t, folder, { DATABASE_URL: database.url, BETTER_AUTH_SECRET: SECRET })
+  const gateway = await spawnGateway(t, folder, { DATABASE_URL: database.url, BETTER_AUTH_SECRET: SECRET, ...env })
   await isUp(gateway)
   return { gateway, upstream, file }
 }
@@ -102,4 +110,32 @@ t.test('a taken port: a plain sentence, exit 1', async t => {
 
   t.equal(await other.ended, 1)
   t.match(other.stderr(), `${gateway.port}`)
+})
+
+t.test('WORKERS=2: one port, one set of numbers, a worker that dies is replaced, all end together', async t => {
+  const { gateway } = await start(t, ROUTES, { WORKERS: '2' })
+  const ops = async (path: string) => (await fetch(`http://127.0.0.1:${gateway.opsPort}${path}`)).text()
+  const workers = async () => Object.keys(JSON.parse(await ops('/readyz'))).filter(name => name.startsWith('worker-'))
+  for (let i = 0; i < 10; i++) {
+    t.equal((await fetch(`${gateway.origin}/public/x`, { headers: { connection: 'close' } })).status, 200)
+  }
+
+  t.match(await ops('/metrics'), 'session_gateway_requests_total{route="public",method="GET",status="200"} 10')
+  t.strictSame(await workers(), ['worker-1', 'worker-2'])
+
+  const [pid] = (await sh('pgrep', ['-P', String(gateway.child.pid), '-f', 'server.ts'])).stdout.split('\n')
+  process.kill(Number(pid), 'SIGKILL')
+  await until(
+    async () => (await workers()).includes('worker-3'),
+    () => gateway.stdout(),
+    gateway
+  )
+  await until(
+    async () => (await fetch(`${gateway.origin}/readyz`)).status === 200,
+    () => gateway.stdout(),
+    gateway
+  )
+
+  gateway.signal('SIGTERM')
+  t.equal(await gateway.ended, 0)
 })
