@@ -9,6 +9,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { awaitsContinue } from '../edge/header-section.js'
 import type { Metrics } from '../edge/metrics.js'
 import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
@@ -35,6 +36,7 @@ export interface ForwardOptions {
 }
 
 const ANONYMOUS: readonly string[] = []
+const AUTH_MOUNT = '/api/auth/'
 
 const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options) => {
   scope.addHook('onRequest', function forward(request, reply, done) {
@@ -42,6 +44,8 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
     const route = exchange.route as Route
     const upstream = options.upstreamOf(route)
     const { session } = exchange
+    // Attached mode: Better Auth itself is behind this route, and the session is its own.
+    const sessionCookies = exchange.path.startsWith(AUTH_MOUNT) ? null : options.sessionCookies
 
     relay(
       {
@@ -49,14 +53,14 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
         response: reply.raw,
         upstream,
         path: pathFor(route, exchange.path) + exchange.search,
-        headers: headersFor(request, upstream, options),
+        headers: headersFor(request, upstream, sessionCookies, options),
         policy: {
           added: addedTo(reply, request, options),
           authenticated: session !== null,
           ownsCors: options.ownsCors,
-          sessionCookies: options.sessionCookies
+          sessionCookies
         },
-        awaitsContinue: raw.headers.expect !== undefined
+        awaitsContinue: awaitsContinue(raw)
       },
       ({ end, error, upstreamMs }: RelayOutcome) => {
         exchange.upstreamMs = upstreamMs
@@ -74,7 +78,12 @@ function pathFor({ stripPrefix }: Route, path: string): string {
   return path.length === stripPrefix.length ? '/' : path.slice(stripPrefix.length)
 }
 
-function headersFor({ raw, exchange }: FastifyRequest, upstream: Upstream, options: ForwardOptions): string[] {
+function headersFor(
+  { raw, exchange }: FastifyRequest,
+  upstream: Upstream,
+  sessionCookies: SessionCookies | null,
+  options: ForwardOptions
+): string[] {
   const { session, credential, trustedPeer, requestId } = exchange
   const { headers } = raw
   const trace = trustedPeer ? readTraceparent(headers.traceparent as string | undefined) : null
@@ -87,8 +96,8 @@ function headersFor({ raw, exchange }: FastifyRequest, upstream: Upstream, optio
     requestId,
     traceparent: `00-${trace?.traceId ?? traceIdOf(requestId)}-${newParentId()}-${trace?.flags ?? '01'}`,
     tracestate: trace === null ? null : ((headers.tracestate as string | undefined) ?? null),
-    sessionCookies: options.sessionCookies,
-    dropAuthorization: carriesOurToken(raw, credential, options.readCredential),
+    sessionCookies,
+    dropAuthorization: sessionCookies !== null && carriesOurToken(raw, credential, options.readCredential),
     authorization: upstream.authorization,
     identity: session === null ? ANONYMOUS : identityHeaders(session),
     assertion:
