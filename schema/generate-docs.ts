@@ -68,7 +68,7 @@ function variableTable(group: string): string {
   const rows = VARIABLES.filter(variable => variable.group === group).map(({ name, fallback, meaning, secret }) =>
     row(
       `\`${name}\``,
-      fallback.includes('\`') || fallback.includes(' ') || fallback === '' ? fallback : `\`${fallback}\``,
+      fallback.includes('`') || fallback.includes(' ') || fallback === '' ? fallback : `\`${fallback}\``,
       secret ? `${meaning} *Secret.*` : meaning
     )
   )

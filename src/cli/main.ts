@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
   check: { summary: 'load the configuration, print every problem, run its tests', load: () => import('./check.js') },
   explain: { summary: 'say which route decides about a request, and why', load: () => import('./explain.js') },
   role: { summary: "set a user's role", load: () => import('./role.js') },
-  token: { summary: 'print a session token for trying things out', load: () => import('./token.js') }
+  token: { summary: 'print a bearer token of a user, for scripts and tests', load: () => import('./token.js') }
 }
 
 const HELP = `Usage: session-gateway <command> [options]

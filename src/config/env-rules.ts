@@ -22,7 +22,7 @@ function checkProduction(env: Env, variables: VariableSource): void {
   if (!variables.isSet('BETTER_AUTH_SECRETS')) variables.require('BETTER_AUTH_SECRET', production)
   variables.require('BETTER_AUTH_URL', production)
   const allowHttp = variables.read('ALLOW_HTTP', values.flag, false)
-  if (!allowHttp && variables.isSound('BETTER_AUTH_URL') && !isHttps(env)) {
+  if (!allowHttp && !variables.isBlamed('BETTER_AUTH_URL') && !isHttps(env)) {
     variables.problem('BETTER_AUTH_URL', 'must be https in production (or set ALLOW_HTTP=1)')
   }
   if (env.gatewayFile === null) {
@@ -42,7 +42,7 @@ function checkCookies(env: Env, variables: VariableSource): void {
   if (env.cookieSameSite === 'none' && !isHttps(env)) {
     variables.problem('COOKIE_SAME_SITE', "may be 'none' only where BETTER_AUTH_URL is https")
   }
-  if (env.cookieDomain === null || !variables.isSound('BETTER_AUTH_URL')) return
+  if (env.cookieDomain === null || variables.isBlamed('BETTER_AUTH_URL')) return
   const domain = env.cookieDomain.replace(/^\./, '')
   const { hostname } = new URL(env.baseUrl)
   if (hostname !== domain && !hostname.endsWith(`.${domain}`)) {

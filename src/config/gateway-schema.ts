@@ -50,7 +50,11 @@ const demands = map({
   organizationRoles: roles.optional().describe('At least one of these roles in the active organisation.'),
   emailVerified: z.literal(true, 'must be true or left out').optional().describe('A verified e-mail address.'),
   fresh: duration.optional().describe('Signed in no longer ago than this.')
-}).refine(all => Object.keys(all).length > 0, "demands nothing: write 'session' for any signed-in caller")
+}).refine(all => Object.keys(all).length > 0, {
+  error: "demands nothing: write 'session' for any signed-in caller",
+  // An unknown key says enough.
+  when: ({ issues }) => issues.length === 0
+})
 
 const rateLimit = map({
   max: count(1, 1_000_000_000).describe('Requests per window.'),
@@ -107,7 +111,9 @@ export const testSchema = map({
 export const gatewaySchema = map({
   upstreams: z
     .record(name, upstreamSchema, 'must be a map of upstreams by name')
-    .describe('Services behind the gateway, by name. `${NAME}` in here is a variable of the environment.'),
+    .describe(
+      'Services behind the gateway, by name. `${NAME}` in here is a variable of the environment; inside brackets put it in quotes.'
+    ),
   routes: z
     .array(routeSchema, 'must be a list')
     .describe('What is routed, and to whom it is open. The longest path wins, then a host, then a method.'),

@@ -28,9 +28,9 @@ export class VariableSource {
     return this.#plain(name) !== null || (SECRETS.has(name) && this.#plain(`${name}_FILE`) !== null)
   }
 
-  /** Set, and nothing was wrong with it so far. */
-  isSound(name: VariableName): boolean {
-    return this.isSet(name) && this.problems.every(({ place }) => place !== `env ${name}`)
+  /** Whether something is wrong with it already. */
+  isBlamed(name: VariableName): boolean {
+    return this.problems.some(({ place }) => place === `env ${name}`)
   }
 
   /** NAME or, for a secret, what the file NAME_FILE contains. Null when neither is set; empty counts as not set. */

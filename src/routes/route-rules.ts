@@ -52,6 +52,7 @@ function pathProblem(path: string): string | null {
   const base = basePath(path)
   if (base.includes('*')) return "may contain '*' only as a last segment of its own, '/*'"
   if (base.includes('/:')) return "has no parameters: write '/*' for what is variable, it must be the last segment"
+  if (base !== path && base.endsWith('/')) return "must not have an empty segment before '/*'"
   const canonical = base === '' ? base : canonicalPath(base)?.path
   if (canonical === undefined) return 'is a path the gateway refuses with BAD_PATH, so no request can match it'
   return canonical === base ? null : `must be written '${canonical}${path.slice(base.length)}' to match anything`

@@ -1,5 +1,5 @@
 /** One spelling per path, or none: by table, and against a model that decodes bytes instead of scanning text. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { canonicalPath } from '../../../src/routes/canonical-path.js'
 
