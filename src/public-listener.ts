@@ -2,6 +2,7 @@
  * The public listener: Fastify as host of everything, put together in the order a request meets it.
  * What the stages need comes in as options, so every wire is visible here and in app.ts.
  */
+import type { Socket } from 'node:net'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type AuthRoutesOptions, authRoutes } from './auth/auth-routes.js'
 import { type JwksRoutesOptions, jwksRoutes } from './auth/jwks-routes.js'
@@ -10,6 +11,7 @@ import { type BeginOptions, begin } from './edge/begin.js'
 import { answerClientError } from './edge/client-error.js'
 import { allowCrossOrigin } from './edge/cross-origin.js'
 import { replyWithErrors, sendError, toGatewayError } from './edge/error-reply.js'
+import { awaitsContinue } from './edge/header-section.js'
 import { type HealthCheck, publicHealth } from './edge/health.js'
 import { type ReplyHeadersOptions, replyHeaders } from './edge/reply-headers.js'
 import { createTargetRewriter } from './edge/request-target.js'
@@ -74,6 +76,8 @@ function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: MAX_HEADER_BYTES, querystringParser: () => ({}) },
     http: {
+      // `begin` refuses a missing Host in the contract's words.
+      requireHostHeader: false,
       headersTimeout: HEADERS_MS,
       connectionsCheckingInterval: CHECK_EVERY_MS,
       maxHeaderSize: MAX_HEADER_BYTES
@@ -83,13 +87,16 @@ function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
   app.server.maxHeadersCount = 0
   // No 100 (Continue) before the check has passed: whoever reads the body sends it.
   app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  // Without a listener Node hangs up on CONNECT without a word.
+  app.server.on('connect', (_request, socket: Socket) => answerClientError(new Error('CONNECT'), socket))
   return app
 }
 
 /** Proxied bodies never come here: this is for our own routes, once nothing stands against reading theirs. */
 function continueBeforeParsing(app: FastifyInstance): void {
   app.addHook('preParsing', function sendContinue({ raw }, reply, payload, done) {
-    if (raw.headers.expect !== undefined) reply.raw.writeContinue()
+    if (awaitsContinue(raw)) reply.raw.writeContinue()
     done(null, payload)
   })
 }

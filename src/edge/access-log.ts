@@ -60,11 +60,10 @@ function ownRouteOf({ routeOptions }: FastifyRequest): string | null {
     : routeOptions.url
 }
 
-/** The canonical path, or for a refused one what was asked for. */
-function pathOf({ exchange, url }: FastifyRequest): string {
+/** The canonical path, or for a refused one what was asked for, unless a user name could be in it. */
+function pathOf({ exchange, url, originalUrl }: FastifyRequest): string {
   if (exchange.path !== '') return exchange.path
-  const query = url.indexOf('?')
-  return query < 0 ? url : url.slice(0, query)
+  return (originalUrl.startsWith('/') ? originalUrl : url).replace(/[?#].*/s, '')
 }
 
 function round(ms: number): number {

@@ -17,6 +17,11 @@ const STATUS_OF: Readonly<Record<string, number>> = {
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   // Node keeps the answer under way here; a second status line in its midst would corrupt it.
   const { _httpMessage: underWay } = socket as Socket & { _httpMessage?: ServerResponse }
+  if (underWay?.req.complete === true && socket.writable) {
+    // Not its fault: it is the last one, and what came behind it is never read as a request.
+    underWay.shouldKeepAlive = false
+    return
+  }
   if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent === true) {
     socket.destroy()
     return

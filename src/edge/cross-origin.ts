@@ -9,8 +9,10 @@ import type { FastifyInstance } from 'fastify'
 const PREFLIGHT_SECONDS = 600
 
 export async function allowCrossOrigin(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+  const list = [...origins]
   await app.register(cors, {
-    origin: [...origins],
+    // A list alone would have the plugin tell every origin that credentials are welcome.
+    origin: (origin, done) => done(null, origin === undefined || list.includes(origin) ? list : false),
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     exposedHeaders: ['X-Request-ID', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'set-auth-token'],

@@ -34,7 +34,6 @@ export function sendError(error: GatewayError, request: FastifyRequest, reply: F
   const { exchange } = request
   // A request whose URL could not even be routed never began.
   if (exchange) {
-    exchange.granted = false
     exchange.reason = error.reason ?? error.code.toLowerCase()
     if (wantsPortal(error, request)) {
       void reply

@@ -12,13 +12,29 @@ const ABSOLUTE = /^https?:\/\/([^/?#]+)([^#]*)$/i
 /** `isOurs` is asked with a lower-case authority, `gw.example.com:8080`. */
 export function createTargetRewriter(isOurs: (authority: string) => boolean) {
   return function rewriteTarget(request: IncomingMessage): string {
-    const url = request.url ?? ''
-    if (url.charCodeAt(0) === 47) return url
-    // `OPTIONS *` asks about the server as a whole.
-    if (url === '*') return '/'
-    const [, authority = '', rest = ''] = ABSOLUTE.exec(url) ?? []
-    const name = authority.toLowerCase()
-    if (name !== request.headers.host?.toLowerCase() || !isOurs(name)) return REFUSED
-    return rest.startsWith('/') ? rest : `/${rest}`
+    const target = originForm(request, isOurs)
+    return isDecodable(target) ? target : REFUSED
+  }
+}
+
+function originForm({ url = '', headers }: IncomingMessage, isOurs: (authority: string) => boolean): string {
+  if (url.charCodeAt(0) === 47) return url
+  // `OPTIONS *` asks about the server as a whole.
+  if (url === '*') return '/'
+  const [, authority = '', rest = ''] = ABSOLUTE.exec(url) ?? []
+  const name = authority.toLowerCase()
+  if (name !== headers.host?.toLowerCase() || !isOurs(name)) return REFUSED
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
+/** Fastify answers a bad escape before any hook runs: without a request id, a log line or a metric. */
+function isDecodable(target: string): boolean {
+  if (!target.includes('%')) return true
+  const query = target.indexOf('?')
+  try {
+    decodeURIComponent(query < 0 ? target : target.slice(0, query))
+    return true
+  } catch {
+    return false
   }
 }
