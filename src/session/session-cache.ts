@@ -11,8 +11,11 @@ import type { Session, TokenHash } from './session.js'
 import { decodeSession, ENTRY_FORMAT, encodeSession } from './session-codec.js'
 import { BEAT, FILL, INVALIDATE, LOOKUP, OPEN, PREFIX, RESET } from './session-scripts.js'
 
-/** The lease outlives the slowest read that may still answer, and no longer: until it ends nobody else may fill. */
-const LEASE_MS = 10_000
+/**
+ * Longer than any read that still answers. One whose holder is gone keeps others from filling until it ends; that
+ * costs statements. That it ends early costs a fill. Neither costs truth.
+ */
+const LEASE_MS = 2000
 const INVALIDATE_BATCH = 500
 const STATE = /^([^|]*)\|(\d+)\|([^|]*)\|(\d+)\|(\d+)$/
 

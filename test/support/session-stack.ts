@@ -57,6 +57,8 @@ export interface TestGateway {
   readonly lookups: GuardedSql
   /** Statements of the look-up pool, in the order sent. */
   readonly statements: string[]
+  readonly polls: string[]
+  readonly outbox: Outbox
   readonly outcomes: LookupOutcome[]
   readonly events: string[]
 }
@@ -88,12 +90,14 @@ async function aGateway(
   { cached = true, slots = 10, polling = true, redisUrl, redisTimeoutMs = 1000, postgresUrl }: GatewayOptions = {}
 ): Promise<TestGateway> {
   const statements: string[] = []
+  const polls: string[] = []
   const outcomes: LookupOutcome[] = []
   const events: string[] = []
   const url = postgresUrl ?? server.url
   const link = new RedisLink(redisUrl ?? redis.url, () => {}, redisTimeoutMs)
   const lookups = new GuardedSql(() => recording(createLookupPool(url, slots), statements))
-  const polls = new GuardedSql(() => createLookupPool(url, 2))
+  const pollPool = new GuardedSql(() => recording(createLookupPool(url, 2), polls))
+  const outbox = new Outbox(pollPool, outboxSql(shape))
   const cache = new RedisSessionCache(link, 300)
   const clock = new DatabaseClock()
   const store = new SessionStore(lookups, createSessionQuery(shape), slots)
@@ -104,7 +108,7 @@ async function aGateway(
     listener: (_source, outcome) => outcomes.push(outcome)
   })
   const feed = new RevocationFeed({
-    outbox: new Outbox(polls, outboxSql(shape)),
+    outbox,
     cache: cached ? cache : null,
     clock,
     onEvent: kind => events.push(kind)
@@ -112,11 +116,11 @@ async function aGateway(
   scope.teardown(async () => {
     await feed.stop()
     link.close()
-    await Promise.all([lookups.close(), polls.close()])
+    await Promise.all([lookups.close(), pollPool.close()])
   })
   if (cached) await eventually(() => link.run !== '', 'Redis says who it is')
   await (polling ? feed.start() : feed.settle())
-  return { resolver, store, cache, feed, clock, link, lookups, statements, outcomes, events }
+  return { resolver, store, cache, feed, clock, link, lookups, statements, polls, outbox, outcomes, events }
 }
 
 /** The same client, with every statement it is given noted. */

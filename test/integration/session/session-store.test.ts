@@ -1,0 +1,181 @@
+/** PostgreSQL slow, busy, gone, silent: every look-up ends, soon, and never as a wrong answer (R64, R65, R66; P1, P2, P3). */
+import t, { type Test } from 'tap'
+import { GatewayError } from '../../../src/errors.js'
+import type { Lookup } from '../../../src/session/session.js'
+import { eventually } from '../../support/eventually.js'
+import { startFlakyLink } from '../../support/flaky-link.js'
+import { startSessionStack, type SessionStack, type TestGateway } from '../../support/session-stack.js'
+
+interface Outcome {
+  readonly answer: Lookup | GatewayError
+  readonly ms: number
+}
+
+async function ask(gateway: TestGateway, token: string): Promise<Outcome> {
+  const started = performance.now()
+  const answer = await gateway.resolver.resolve(token, true).catch((error: unknown) => error as GatewayError)
+  return { answer, ms: performance.now() - started }
+}
+
+function unavailable(t: Test, { answer, ms }: Outcome, withinMs: number, what: string): void {
+  t.match(answer, { code: 'AUTH_SERVICE_UNAVAILABLE', statusCode: 503, headers: { 'retry-after': '1' } }, what)
+  t.ok(ms < withinMs, `${what}: ${Math.round(ms)} ms, at most ${withinMs}`)
+}
+
+const isLive = ({ answer }: Outcome) => !(answer instanceof GatewayError) && answer.session !== null
+const recovers = (gateway: TestGateway, token: string) =>
+  eventually(async () => isLive(await ask(gateway, token)), 'look-ups are answered again', 15_000)
+
+/** Nobody can read the session table until the returned function is called. */
+async function lockSessions(stack: SessionStack): Promise<() => Promise<void>> {
+  const held = await stack.sql.reserve()
+  await held`begin`
+  await held`lock table session in access exclusive mode`
+  return async () => {
+    await held`rollback`
+    held.release()
+  }
+}
+
+t.test('on one stack', async t => {
+  const stack = await startSessionStack(t)
+
+  t.test('who comes after a statement was sent goes with the next one, however many (counterexample 10)', async t => {
+    const gateway = await stack.aGateway(t)
+    const { token } = await stack.addSession()
+    const unlock = await lockSessions(stack)
+
+    const first = ask(gateway, token)
+    await eventually(() => gateway.statements.length === 1, 'the first statement is sent')
+    const later = [ask(gateway, token), ask(gateway, token), ask(gateway, token)]
+    t.equal(gateway.statements.length, 1, 'nobody asks the same thing beside it')
+    await unlock()
+
+    for (const outcome of await Promise.all([first, ...later])) t.ok(isLive(outcome))
+    t.equal(gateway.statements.length, 2)
+  })
+
+  t.test('while every slot is busy tokens gather and go together', async t => {
+    const gateway = await stack.aGateway(t, { slots: 2 })
+    const sessions = await Promise.all(Array.from({ length: 12 }, () => stack.addSession()))
+    const unlock = await lockSessions(stack)
+
+    const outcomes: Promise<Outcome>[] = []
+    for (const { token } of sessions) {
+      outcomes.push(ask(gateway, token))
+      await new Promise(setImmediate)
+    }
+    t.equal(gateway.statements.length, 2)
+    await unlock()
+
+    for (const outcome of await Promise.all(outcomes)) t.ok(isLive(outcome))
+    t.equal(gateway.statements.length, 3)
+  })
+
+  t.test('a database too slow: 503 after its own limit, and sooner for those who only wait (P2, P3)', async t => {
+    const gateway = await stack.aGateway(t, { slots: 1 })
+    const [a, b] = [await stack.addSession(), await stack.addSession()]
+    const unlock = await lockSessions(stack)
+
+    const asked = ask(gateway, a.token)
+    await eventually(() => gateway.statements.length === 1, 'the only slot is taken')
+    const [waiting, late] = await Promise.all([ask(gateway, b.token), ask(gateway, a.token)])
+    unavailable(t, waiting, 750, 'waiting for a slot')
+    unavailable(t, late, 750, 'waiting for the same token')
+    unavailable(t, await asked, 1300, 'asked')
+    await unlock()
+
+    t.ok(isLive(await ask(gateway, b.token)))
+    t.equal(gateway.lookups.breaker.state, 'closed')
+  })
+
+  t.test('the queue has an end: the token after ten thousand is refused at once', async t => {
+    const gateway = await stack.aGateway(t, { slots: 1 })
+    const { token } = await stack.addSession()
+    const unlock = await lockSessions(stack)
+    const outcomes = [ask(gateway, token)]
+    await eventually(() => gateway.statements.length === 1, 'the only slot is taken')
+
+    for (let i = 0; i < 10_000; i++) outcomes.push(ask(gateway, `token-${i}`))
+    unavailable(t, await ask(gateway, 'one too many'), 200, 'one too many')
+    await unlock()
+    await Promise.all(outcomes)
+
+    t.ok(isLive(await ask(gateway, token)))
+  })
+
+  t.test('a connection that dies under a look-up is replaced, and the look-up answered (R65)', async t => {
+    const gateway = await stack.aGateway(t, { slots: 2 })
+    const { token } = await stack.addSession()
+    const unlock = await lockSessions(stack)
+
+    const asked = ask(gateway, token)
+    await eventually(async () => {
+      const ended = await stack.sql`select pg_terminate_backend(pid) from pg_stat_activity
+        where wait_event_type = 'Lock' and application_name = 'session-gateway'`
+      return ended.length > 0
+    }, 'its backend is found and ended')
+    await unlock()
+
+    t.ok(isLive(await asked))
+  })
+
+  t.test('a connection that leads nowhere is given up for a new one, without waiting for TCP', async t => {
+    const way = await startFlakyLink(t, stack.postgres.port)
+    const url = stack.postgres.url.replace(`:${stack.postgres.port}/`, `:${way.port}/`)
+    const gateway = await stack.aGateway(t, { postgresUrl: url, polling: false })
+    const { token } = await stack.addSession()
+    t.ok(isLive(await ask(gateway, token)))
+
+    way.stall()
+    unavailable(t, await ask(gateway, token), 1500, 'silence')
+    way.resume()
+
+    await recovers(gateway, token)
+  })
+
+  t.test('a sign-out deletes its row and says whether there was one', async t => {
+    const gateway = await stack.aGateway(t)
+    const { token } = await stack.addSession()
+
+    t.equal(await gateway.store.deleteByToken(token), true)
+    t.equal(await gateway.store.deleteByToken(token), false)
+    t.match((await ask(gateway, token)).answer, { session: null, reason: 'not_live' })
+  })
+
+  t.test('a statement the database refuses is an outage, not an answer, and not held against it', async t => {
+    const gateway = await stack.aGateway(t)
+    const { token } = await stack.addSession()
+    await stack.sql`alter table session rename to session_elsewhere`
+
+    for (let i = 0; i < 6; i++) unavailable(t, await ask(gateway, token), 500, 'no such table')
+    await stack.sql`alter table session_elsewhere rename to session`
+
+    t.ok(isLive(await ask(gateway, token)))
+  })
+})
+
+t.test('the database goes away and comes back: killed, frozen (P1, RP)', async t => {
+  const stack = await startSessionStack(t)
+  const gateway = await stack.aGateway(t, { polling: false })
+  const { token } = await stack.addSession()
+  t.ok(isLive(await ask(gateway, token)))
+
+  await stack.postgres.kill9()
+  unavailable(t, await ask(gateway, token), 1500, 'killed')
+  await eventually(async () => {
+    await ask(gateway, token)
+    return gateway.lookups.breaker.state === 'open'
+  }, 'the breaker is open')
+  unavailable(t, await ask(gateway, token), 50, 'known to be gone')
+  await t.rejects(gateway.store.deleteByToken(token), { code: 'AUTH_SERVICE_UNAVAILABLE' }, 'no sign-out either')
+
+  await stack.postgres.restart()
+  await recovers(gateway, token)
+
+  await stack.postgres.pause()
+  unavailable(t, await ask(gateway, token), 1500, 'frozen')
+  await stack.postgres.resume()
+  await recovers(gateway, token)
+  t.equal(gateway.lookups.busy, 0)
+})
