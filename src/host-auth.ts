@@ -1,5 +1,4 @@
 /** Better Auth in this process (`hosted`), or somewhere else on the same database (`attached`). */
-import { drizzle } from 'drizzle-orm/postgres-js'
 import type { FastifyBaseLogger } from 'fastify'
 import type { AppConfig } from './app-config.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
@@ -7,7 +6,7 @@ import { createAuth } from './auth/better-auth.js'
 import { createMailer } from './auth/mail.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
-import { authTables } from './data/auth-tables.js'
+import { createAuthPool } from './data/postgres.js'
 import type { Metrics } from './edge/metrics.js'
 import type { KeyLoader } from './identity/key-ring.js'
 import type { Data } from './open-data.js'
@@ -30,18 +29,9 @@ export async function hostAuth(
 ): Promise<AuthHost> {
   const { env, secrets } = config
   const mailer = createMailer({ env, log })
-  const { tables, relations } = authTables(data.shape)
-  const auth = await createAuth({
-    env,
-    secrets,
-    database: drizzle(data.authPool, { schema: { ...tables, ...relations } }),
-    tables,
-    idKind: data.shape.idKind,
-    mailer,
-    log
-  })
+  const connect = () => createAuthPool(config.databaseUrl)
+  const auth = await createAuth({ env, secrets, connect, shape: data.shape, mailer, log })
   const cookieName = auth.context.authCookies.sessionToken.name
-  const secret = secrets[0]?.value ?? ''
   const rows = createSessionRows({
     sql: data.lookups,
     shape: data.shape,
@@ -63,10 +53,10 @@ export async function hostAuth(
             settle: () => data.feed.settle(),
             onEvent: ({ event, outcome }) => metrics.authEvent(event, outcome),
             onLimited: limit => metrics.rateLimited(limit),
-            limits: { ip: env.loginLimitIp, account: env.loginLimitAccount },
-            sharedCounter: data.sharedCounter,
-            secret
+            sharedCounter: data.sharedCounter
           }),
-    close: () => mailer.close()
+    async close() {
+      await Promise.all([mailer.close(), auth.close()])
+    }
   }
 }

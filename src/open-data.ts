@@ -5,7 +5,7 @@ import { revocationInstalled } from '../schema/revocation-sql.js'
 import type { AppConfig } from './app-config.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
-import { createAuthPool, createDirectClient, createLookupPool, waitForPostgres } from './data/postgres.js'
+import { createDirectClient, createLookupPool, waitForPostgres } from './data/postgres.js'
 import { RedisLink } from './data/redis.js'
 import { sharedCounter } from './data/shared-counter.js'
 import type { PartHealth } from './edge/health.js'
@@ -29,7 +29,6 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   const lookups = new GuardedSql(() => createLookupPool(databaseUrl, env.databasePoolMax))
   // Polling has connections of its own: look-ups of a busy hour must not delay a revocation.
   const polls = new GuardedSql(() => createLookupPool(databaseUrl, FEED_CONNECTIONS))
-  const authPool = createAuthPool(databaseUrl)
   const redis = env.redisUrl === null ? null : new RedisLink(env.redisUrl, (up, reason) => tellRedis(log, up, reason))
 
   const clock = new DatabaseClock()
@@ -57,7 +56,6 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     store,
     feed,
     lookups,
-    authPool,
     sharedCounter: redis === null ? null : sharedCounter(redis),
     health: {
       postgres: () => postgresHealth(lookups),
@@ -67,7 +65,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     async close() {
       await feed.stop()
       redis?.close()
-      await Promise.all([lookups.close(), polls.close(), authPool.end({ timeout: 1 })])
+      await Promise.all([lookups.close(), polls.close()])
     }
   }
 }

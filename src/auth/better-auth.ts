@@ -5,27 +5,28 @@
 import { randomUUID } from 'node:crypto'
 import type { AuthContext, BetterAuthOptions } from 'better-auth'
 import { betterAuth } from 'better-auth'
-import { drizzleAdapter } from 'better-auth/adapters/drizzle'
 import { APIError, isAPIError } from 'better-auth/api'
 import type { FastifyBaseLogger } from 'fastify'
+import type { Sql } from 'postgres'
 import type { AuthSecret, Env } from '../config/env.js'
+import type { AuthShape } from '../data/auth-shape.js'
+import { authTables } from '../data/auth-tables.js'
+import { ConfigError } from '../errors.js'
+import { type AuthDatabase, createAuthDatabase } from './auth-database.js'
 import { keepShortSessionsShort, noteOwner, noteUser, refuseIds } from './auth-hooks.js'
 import { createAuthLogger } from './auth-log.js'
 import { createPlugins } from './auth-plugins.js'
 import { noteFailure } from './handling.js'
 import type { Mailer } from './mail.js'
 import { passwordGate } from './password-gate.js'
-import { watchFailures } from './watched-adapter.js'
 
 export interface AuthOptions {
   readonly env: Env
   /** Newest first; the first one signs. */
   readonly secrets: readonly AuthSecret[]
-  /** A drizzle database on the pool that is Better Auth's own (R69). */
-  readonly database: Parameters<typeof drizzleAdapter>[0]
-  /** Drizzle tables by Better Auth's model names, built from the inspected shape. */
-  readonly tables: Readonly<Record<string, unknown>>
-  readonly idKind: 'text' | 'uuid' | 'serial'
+  /** Opens the pool that is Better Auth's own (R69); again when PostgreSQL has gone silent. */
+  readonly connect: () => Sql
+  readonly shape: AuthShape
   readonly mailer: Mailer
   readonly log: FastifyBaseLogger
 }
@@ -38,18 +39,33 @@ export interface Auth {
   readonly handler: (request: Request) => Promise<Response>
   /** Names and attributes of the cookies, the internal adapter, the plugins. */
   readonly context: AuthContext
+  /** Closes its pool. */
+  readonly close: () => Promise<void>
 }
 
 /** Throws when the tables lack what Better Auth needs, so that the start fails and not every request. */
 export async function createAuth(options: AuthOptions): Promise<Auth> {
-  const auth = betterAuth(betterAuthOptions(options))
+  refuseSideDoor()
+  const tables = authTables(options.shape)
+  const database = createAuthDatabase(options.connect, tables)
+  const auth = betterAuth(betterAuthOptions(options, database, new Set(Object.keys(tables.tables))))
   const context = await auth.$context
   if (options.env.authMode === 'hosted') await context.checkSchema?.()
-  return { handler: auth.handler, context }
+  return { handler: auth.handler, context, close: database.close }
 }
 
-function betterAuthOptions(options: AuthOptions): BetterAuthOptions {
-  const { env, secrets, database, tables, idKind, mailer, log } = options
+/** Better Auth trusts what stands in this variable besides its options; the origin check and CORS would not know. */
+function refuseSideDoor(): void {
+  const name = 'BETTER_AUTH_TRUSTED_ORIGINS'
+  if (process.env[name]) throw new ConfigError([{ place: `env ${name}`, message: 'is not used: set CORS_ORIGINS.' }])
+}
+
+function betterAuthOptions(
+  { env, secrets, shape, mailer, log }: AuthOptions,
+  database: AuthDatabase,
+  models: ReadonlySet<string>
+): BetterAuthOptions {
+  const { idKind } = shape
   const { production, baseUrl } = env
   return {
     appName: 'session-gateway',
@@ -57,8 +73,8 @@ function betterAuthOptions(options: AuthOptions): BetterAuthOptions {
     basePath: '/api/auth',
     ...secretOptions(secrets),
     trustedOrigins: [...env.corsOrigins],
-    database: watchFailures(drizzleAdapter(database, { provider: 'pg', schema: { ...tables }, transaction: true })),
-    plugins: createPlugins(new Set(Object.keys(tables)), production),
+    database: database.adapter,
+    plugins: createPlugins(models, production),
     session: {
       expiresIn: env.sessionExpiresInSeconds,
       updateAge: env.sessionUpdateAgeSeconds,

@@ -1,12 +1,10 @@
 /** `session-gateway token EMAIL`: a session for a user, as the signed bearer token scripts and tests call with. */
 import { parseArgs } from 'node:util'
-import { drizzle } from 'drizzle-orm/postgres-js'
 import { pino } from 'pino'
 import { createAuth } from '../auth/better-auth.js'
 import { createMailer } from '../auth/mail.js'
-import { authTables } from '../data/auth-tables.js'
 import { inspectAuthShape } from '../data/inspect-auth.js'
-import { createDirectClient } from '../data/postgres.js'
+import { createAuthPool, createDirectClient } from '../data/postgres.js'
 import { signToken } from '../session/credential.js'
 import { databaseEnv } from './database-env.js'
 import { openLocal } from './local-parts.js'
@@ -29,22 +27,21 @@ export async function run(args: string[]): Promise<number> {
   const env = databaseEnv('secret')
   const local = await openLocal(env, line => console.error(line))
   const sql = createDirectClient(local.databaseDirectUrl)
+  const closing = [local.close, () => sql.end()]
   try {
     const shape = await inspectAuthShape(sql, { schema: env.databaseSchema, mode: env.authMode })
-    const { tables, relations } = authTables(shape)
     const { secrets } = local
-    const { idKind } = shape
-    const database = drizzle(sql, { schema: { ...tables, ...relations } })
     const log = pino({ level: 'silent' })
-    const { context } = await createAuth({
+    const connect = () => createAuthPool(local.databaseUrl)
+    const { context, close } = await createAuth({
       env,
       secrets,
-      database,
-      tables,
-      idKind,
+      connect,
+      shape,
       mailer: createMailer({ env, log }),
       log
     })
+    closing.push(close)
 
     const found = await context.internalAdapter.findUserByEmail(email.toLowerCase())
     if (found === null) {
@@ -56,7 +53,6 @@ export async function run(args: string[]): Promise<number> {
     console.log(signToken(session.token, secrets[0]?.value ?? ''))
     return 0
   } finally {
-    await sql.end()
-    await local.close()
+    for (const close of closing.toReversed()) await close()
   }
 }

@@ -3,6 +3,8 @@ import t from 'tap'
 import { GatewayError } from '../../src/errors.js'
 import { APP_ORIGIN, type AuthServer, startAuthServer } from '../support/auth-server.js'
 import { type Answer, Browser } from '../support/browser.js'
+import { eventually } from '../support/eventually.js'
+import { startFlakyLink } from '../support/flaky-link.js'
 import { startPostgres } from '../support/postgres.js'
 
 const postgres = await startPostgres(t)
@@ -100,6 +102,23 @@ t.test('a frozen PostgreSQL is a 503 within the budget, not a hang (K07, R64)', 
   for (const answer of answers) isOutage(t, answer, 'frozen')
   t.ok(performance.now() - askedAt < 3_500, 'in time')
   await postgres.resume()
+  await signsOut(t, browser)
+})
+
+t.test('connections lost in a black hole are given up: the door opens again with the database (K07, P5)', async t => {
+  const link = await startFlakyLink(t, postgres.port)
+  const url = postgres.url.replace(`:${postgres.port}/`, `:${link.port}/`)
+  const behindLink = await startAuthServer(t, { url }, { budgetMs: 500 })
+  const { browser, email } = await signedIn(behindLink)
+
+  link.stall()
+  const asked = Array.from({ length: 8 }, () => browser.get('/api/auth/get-session'))
+  for (const answer of await Promise.all(asked)) isOutage(t, answer, 'silent')
+  link.resume()
+
+  // What was sent into the hole stays lost, and TCP would wait for it a quarter of an hour.
+  await eventually(async () => (await browser.get('/api/auth/get-session')).status === 200, 'it answers again', 15_000)
+  t.match((await browser.get('/api/auth/get-session')).json, { user: { email } })
   await signsOut(t, browser)
 })
 

@@ -1,6 +1,5 @@
 /** The auth routes on a listening server, with a real PostgreSQL below and nothing of the gateway beside them. */
 import type { AddressInfo } from 'node:net'
-import { drizzle } from 'drizzle-orm/postgres-js'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
 import type { AuthEvent } from '../../src/auth/auth-events.js'
@@ -12,7 +11,6 @@ import { createSessionRows } from '../../src/auth/session-rows.js'
 import { loadSigningKeys } from '../../src/auth/signing-keys.js'
 import { systemClock } from '../../src/clock.js'
 import type { AuthSecret, Env } from '../../src/config/env.js'
-import { authTables } from '../../src/data/auth-tables.js'
 import { GuardedSql } from '../../src/data/guarded-sql.js'
 import { migrate } from '../../src/data/migrate.js'
 import { createAuthPool, createLookupPool } from '../../src/data/postgres.js'
@@ -72,7 +70,6 @@ export async function startAuthServer(
   const sql = createAuthPool(databaseUrl)
   scope.teardown(() => sql.end({ timeout: 0 }))
   const shape = await migrate(sql, { schema: null, mode: 'hosted' }, () => {})
-  const { tables, relations } = authTables(shape)
   const guarded = new GuardedSql(() => createLookupPool(databaseUrl, 2))
   scope.teardown(() => guarded.close())
 
@@ -80,12 +77,12 @@ export async function startAuthServer(
   const auth = await createAuth({
     env,
     secrets,
-    database: drizzle(sql, { schema: { ...tables, ...relations } }),
-    tables,
-    idKind: shape.idKind,
+    connect: () => createAuthPool(databaseUrl),
+    shape,
     mailer: options.mailer ?? collecting(mails),
     log: captured.log
   })
+  scope.teardown(() => auth.close())
   const keyRing = new KeyRing(() => loadSigningKeys(auth, captured.log), systemClock)
   await keyRing.start()
   scope.teardown(() => keyRing.stop())
