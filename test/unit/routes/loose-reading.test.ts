@@ -58,6 +58,12 @@ t.test('an exact route is found behind a slash, a suffix and other case', async 
   t.strictSame(routeFor([session, exact], '/api/a/administrator').access.roles, [], 'another name')
 })
 
+t.test('an exact route at the very place of a wildcard is found behind a slash', async t => {
+  const exact = aRoute('/api/a', { access: { roles: ['admin'] } })
+
+  t.strictSame(routeFor([session, exact], '/api/a/').access.roles, [['admin']])
+})
+
 t.test('a route that is itself written in capitals is found from the plain path', async t => {
   const exact = aRoute('/api/a/Admin', { access: { roles: ['admin'] } })
 
