@@ -71,7 +71,7 @@ export async function readTables(sql: ISql, schema: string | null): Promise<read
          and (${schema}::text is null or n.nspname = ${schema}::text)
          and exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
            and lower(replace(a.attname, '_', '')) in
-             ('token', 'emailverified', 'providerid', 'identifier', 'privatekey', 'slug', 'organizationid')))
+             ('token', 'emailverified', 'providerid', 'identifier', 'privatekey', 'slug', 'organizationid', 'backupcodes')))
     select json_build_object('oid', c.oid::text, 'schema', c.nspname, 'name', c.relname,
       'columns', (select coalesce(json_agg(json_build_object(
           'name', a.attname, 'type', format_type(case when t.typtype = 'd' then t.typbasetype else t.oid end, null),

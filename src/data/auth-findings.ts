@@ -58,7 +58,16 @@ export function findingsOf(found: Recognised, asked: Asked): Finding[] {
       findings.push(...columnFindings(found, name, table, asked), ...rightsFindings(table, asked))
     }
   }
+  if (asked.mode === 'hosted') findings.push(...secondFactorFindings(found))
   return [...findings, ...indexFindings(found), ...referenceFindings(found)]
+}
+
+/** Whoever asked for a second factor elsewhere must not get in here with the password alone. */
+function secondFactorFindings({ user, twoFactor }: Recognised): Finding[] {
+  const column = columnFor(user, 'twoFactorEnabled')
+  if (column === undefined || twoFactor !== undefined) return []
+  const message = `has "${column.name}", but the table with the second factors is not beside it: they could not be asked for.`
+  return [problem(placeOf(user), message, [], false)]
 }
 
 function missingTable(found: Recognised, name: AuthModelName): Finding {
@@ -93,8 +102,9 @@ function columnFindings(found: Recognised, name: AuthModelName, table: CatalogTa
   return findings
 }
 
-/** The admin plugin is always there when we host; organisations only where the database has them. */
+/** The admin plugin is always there when we host; the others only where the database has their tables. */
 function isWritten(found: Recognised, { plugin }: AuthField): boolean {
+  if (plugin === 'twoFactor') return found.twoFactor !== undefined
   return plugin !== 'organization' || (found.organization !== undefined && found.member !== undefined)
 }
 
@@ -108,6 +118,8 @@ function typeFindings(found: Recognised, table: CatalogTable, column: CatalogCol
   switch (spec.type) {
     case 'boolean':
       return column.category === 'B' ? [] : wrong('needs to be boolean', [])
+    case 'number':
+      return column.category === 'N' ? [] : wrong('needs to be integer', [])
     case 'date':
       return TIME_TYPES.includes(column.type) ? [] : wrong(`needs to be ${TIME_WITH_ZONE}`, [])
     case 'reference': {

@@ -63,7 +63,7 @@ const FILLERS: Readonly<Partial<Record<AuthField['type'], string>>> = { string: 
 function typeOf(found: Recognised, { type }: AuthField): string {
   if (type === 'date') return columnFor(found.session, 'expiresAt')?.type ?? 'timestamp with time zone'
   if (type === 'reference') return idTypeOf(found)
-  return type === 'boolean' ? 'boolean' : 'text'
+  return type === 'string' ? 'text' : type === 'number' ? 'integer' : 'boolean'
 }
 
 function idTypeOf(found: Recognised): string {

@@ -1,9 +1,10 @@
 /**
- * The tables Better Auth 1.7 writes with the plugins the gateway uses (admin, bearer, jwt, organization).
+ * The tables Better Auth 1.7 writes with the plugins the gateway uses (admin, bearer, jwt; organization and twoFactor
+ * where a database has their tables).
  * Kept as data, so that recognising a database needs no Better Auth; a test compares it with Better Auth's own list.
  */
 
-export type FieldType = 'string' | 'boolean' | 'date' | 'reference'
+export type FieldType = 'string' | 'boolean' | 'number' | 'date' | 'reference'
 
 export interface AuthField {
   readonly type: FieldType
@@ -12,7 +13,7 @@ export interface AuthField {
   readonly references?: AuthModelName
   readonly defaultsTo?: string
   /** Columns of a plugin: a database made without it lacks them. */
-  readonly plugin?: 'admin' | 'organization'
+  readonly plugin?: 'admin' | 'organization' | 'twoFactor'
 }
 
 export interface AuthModel {
@@ -43,7 +44,8 @@ export const AUTH_MODELS = {
       role: { type: 'string', plugin: 'admin' },
       banned: { type: 'boolean', defaultsTo: 'false', plugin: 'admin' },
       banReason: { type: 'string', plugin: 'admin' },
-      banExpires: { type: 'date', plugin: 'admin' }
+      banExpires: { type: 'date', plugin: 'admin' },
+      twoFactorEnabled: { type: 'boolean', defaultsTo: 'false', plugin: 'twoFactor' }
     }
   },
   session: {
@@ -127,6 +129,17 @@ export const AUTH_MODELS = {
       expiresAt: dateNotNull,
       createdAt: dateNotNull,
       inviterId: { type: 'reference', notNull: true, references: 'user' }
+    }
+  },
+  twoFactor: {
+    markedBy: ['secret', 'backupCodes', 'userId'],
+    fields: {
+      secret: textNotNull,
+      backupCodes: textNotNull,
+      userId,
+      verified: { type: 'boolean', defaultsTo: 'true' },
+      failedVerificationCount: { type: 'number', defaultsTo: '0' },
+      lockedUntil: date
     }
   }
 } as const satisfies Record<string, { markedBy: readonly string[]; fields: Readonly<Record<string, unknown>> }>

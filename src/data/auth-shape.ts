@@ -68,7 +68,7 @@ function pick(name: AuthModelName, tables: readonly CatalogTable[]): CatalogTabl
   const marked = tables.filter(table => authModel(name).markedBy.every(field => columnFor(table, field) !== undefined))
   const complete = marked.filter(table => missingFields(name, table).length === 0)
   // One of ours that lacks a column is still ours, but only its name can tell it from a stranger with a token.
-  const named = marked.filter(table => spellingOf(table.name).includes(name))
+  const named = marked.filter(table => spellingOf(table.name).includes(name.toLowerCase()))
   const candidates = complete.length > 0 ? complete : named
   const linked = candidates.filter(table => isLinked(name, table))
   const [only, another] = linked.length > 0 ? linked : candidates

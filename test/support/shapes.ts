@@ -34,6 +34,7 @@ export const SHAPES: readonly ShapeFixture[] = [
   { name: 'ours', ...singular, schema: 'auth', idKind: 'text', zoned: true, organizations: true },
   { name: 'kysely-text', ...singular, idKind: 'text', zoned: true, organizations: true },
   { name: 'kysely-uuid', ...singular, idKind: 'uuid', zoned: true, organizations: true },
+  { name: 'kysely-two-factor', ...singular, idKind: 'text', zoned: true, organizations: false },
   { name: 'kysely-serial', ...singular, idKind: 'serial', zoned: true, organizations: true },
   {
     name: 'kysely-renamed-in-schema',

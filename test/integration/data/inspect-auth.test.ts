@@ -186,6 +186,16 @@ t.test('inspection of a database', async t => {
     await t.rejects(shapeOf(sql), { message: /"issuer" is NOT NULL without a default.*DROP NOT NULL/s })
   })
 
+  t.test('refuses to host users with second factors whose table it does not find', async t => {
+    const { sql } = await shapes.open(t, 'kysely-two-factor')
+    t.match((await shapeOf(sql)).tables, { twoFactor: { name: 'twoFactor' } })
+    await sql`create schema elsewhere`
+    await sql`alter table "twoFactor" set schema elsewhere`
+
+    await t.rejects(shapeOf(sql), { message: /"twoFactorEnabled".*second factors/ })
+    await t.resolves(inspectAuthShape(sql, ATTACHED))
+  })
+
   t.test('warns of sessions that outlive a deleted user in the table (R79f)', async t => {
     const { sql } = await shapes.open(t, 'kysely-text')
     await sql.unsafe('alter table session drop constraint "session_userId_fkey"')
