@@ -40,7 +40,7 @@ async function start({ env, gateway }: Config): Promise<void> {
   const log = createLog(env.logLevel)
   const opened: (() => Promise<void>)[] = []
   const closeAll = async () => {
-    for (const close of opened.splice(0).reverse()) await close()
+    for (let close = opened.pop(); close !== undefined; close = opened.pop()) await close()
   }
   // From here on: a Ctrl-C while it starts must not leave a PostgreSQL behind.
   obeySignals(closeAll, log)

@@ -18,6 +18,8 @@ export interface Gauges {
 
 export class Metrics {
   readonly #registry = new Registry()
+  /** Never read: being made is what opens prom-client's ear. */
+  protected readonly forFirstProcess = new AggregatorRegistry()
   readonly #requests = this.#counter('requests_total', 'Requests answered.', ['route', 'method', 'status'])
   readonly #requestSeconds = this.#histogram(
     'request_duration_seconds',
@@ -54,9 +56,8 @@ export class Metrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
-    // With WORKERS the first process collects from all of them; prom-client listens for its question from here on.
+    // With WORKERS the first process collects from all of them.
     AggregatorRegistry.setRegistries(this.#registry)
-    new AggregatorRegistry()
   }
 
   /** Gauges know their value only when asked; the sources exist after the metrics do. */
