@@ -19,7 +19,7 @@ export class Connection {
   readonly #client: Client
   #awaitsAnswer = false
   #served = 0
-  #failed = false
+  #dead = false
 
   constructor(target: Target, connector: buildConnector.connector, options: Client.Options) {
     this.target = target
@@ -27,9 +27,7 @@ export class Connection {
       ...options,
       connect: (address, callback) =>
         connector(address, (...result) => {
-          this.#served = 0
           if (result[0] === null) this.#adopt(result[1])
-          else this.#failed = true
           callback(...result)
         })
     })
@@ -49,16 +47,27 @@ export class Connection {
     this.#served++
   }
 
-  /** Could not be opened. Not to be used again: after some TLS failures the client waits for ever. */
-  get hasFailed(): boolean {
-    return this.#failed
+  get isDead(): boolean {
+    return this.#dead
   }
 
-  close(): Promise<void> {
-    return this.#failed ? this.#client.destroy() : this.#client.close()
+  /**
+   * Ends the call that is on it, whose handler gets `onError`, and the connection with it. Used after every
+   * failure: left alone, undici opens another connection for a call that was aborted, and after some TLS
+   * failures it waits for ever.
+   */
+  kill(): void {
+    if (this.#dead) return
+    this.#dead = true
+    void this.#client.destroy()
+  }
+
+  async close(): Promise<void> {
+    if (!this.#dead) await this.#client.close()
   }
 
   #adopt(socket: Socket): void {
+    this.#served = 0
     const read = socket.read.bind(socket)
     // undici takes a 100 (Continue) it did not ask for as a failure; RFC 9110 section 15.2 has clients skip it.
     socket.read = size => {
@@ -109,7 +118,7 @@ export class Target {
   }
 
   giveBack(connection: Connection): void {
-    if (this.#closed || connection.hasFailed) void this.#drop(connection)
+    if (this.#closed || connection.isDead) void this.#drop(connection)
     else this.#free.push(connection)
   }
 

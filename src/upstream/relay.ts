@@ -6,8 +6,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { GatewayError } from '../errors.js'
+import { forgetGone, whenGone } from './client-gone.js'
 import type { Connection } from './connections.js'
-import { closeGently } from './gentle-close.js'
+import { closeGently, isClosing } from './gentle-close.js'
 import { type AnswerPolicy, answerHead, hasNoContent } from './response-headers.js'
 import { maySendAgain } from './retry.js'
 import { announcedLength, hasBody, Upload } from './upload.js'
@@ -49,6 +50,10 @@ const STALLED_AFTER = 5
 /** `done` is called exactly once, in every case. */
 export function relay(call: RelayRequest, done: (outcome: RelayOutcome) => void): void {
   const { request, upstream } = call
+  if (isClosing(request)) {
+    done({ end: 'aborted', error: null, upstreamMs: 0 })
+    return
+  }
   if (upstream.maxBodyBytes !== null && announcedLength(request.headers['content-length']) > upstream.maxBodyBytes) {
     closeGently(call.request, call.response)
     done({ end: 'failed', error: new GatewayError('BODY_TOO_LARGE'), upstreamMs: 0 })
@@ -63,7 +68,6 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   readonly #startedAt = performance.now()
   readonly #upload: Upload | null
   #connection: Connection | null = null
-  #abort: ((reason: Error) => void) | null = null
   #resume: (() => void) | null = null
   #contentLength = -1
   #flowing = false
@@ -81,7 +85,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    this.#call.response.once('close', this.#onClientGone)
+    whenGone(this.#call.request, this.#call.response, this.#onClientGone)
     this.#call.upstream.submit(this)
   }
 
@@ -96,11 +100,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     this.#fail(error)
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
-    this.#abort = abort
-    // undici cannot be stopped before this moment.
-    if (this.#settled) abort()
-  }
+  /** undici demands it. */
+  onConnect(): void {}
 
   onResponseStarted(): void {
     this.#answering = true
@@ -147,6 +148,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
       this.send(connection)
       return
     }
+    connection.kill()
     this.#call.upstream.release(connection)
     this.#fail(upstreamError(error))
   }
@@ -174,9 +176,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   }
 
   readonly #onClientGone = (): void => {
-    const { upstream } = this.#call
     this.#settle('aborted', null)
-    if (!upstream.withdraw(this)) this.#abort?.(new GatewayError('BAD_REQUEST', { reason: 'client_gone' }))
+    if (!this.#call.upstream.withdraw(this)) this.#connection?.kill()
   }
 
   #fail(error: GatewayError): void {
@@ -195,7 +196,9 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   #settle(end: RelayOutcome['end'], error: GatewayError | null): void {
     this.#settled = true
     clearTimeout(this.#stalled)
-    this.#call.response.off('close', this.#onClientGone).off('drain', this.#onDrain)
+    const { request, response } = this.#call
+    response.off('drain', this.#onDrain)
+    forgetGone(request, response, this.#onClientGone)
     this.#done({ end, error, upstreamMs: performance.now() - this.#startedAt })
   }
 }

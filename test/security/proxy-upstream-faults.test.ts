@@ -1,6 +1,7 @@
 /** An upstream that is away, slow, mad or dying: one clear code, nothing of its address, the process alive. */
 import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
+import { eventually } from '../support/eventually.js'
 import { type ProxyOptions, startProxy } from '../support/proxy.js'
 import { exchange, RawConnection } from '../support/raw-http.js'
 import { rawAnswerPath, startUpstream } from '../support/upstream.js'
@@ -66,7 +67,7 @@ t.test('headers that do not come in time are a 504, and the upstream’s work is
 
   t.equal(status, 504)
   t.match(proxy.outcomes[0]?.error, { code: 'UPSTREAM_TIMEOUT', reason: 'und_err_headers_timeout' })
-  await eventually(() => upstream.connections.open === 0)
+  await eventually(() => upstream.connections.open === 0, 'the upstream’s connection is closed')
 })
 
 t.test('a body that stops coming ends the client’s connection in the middle', async t => {
@@ -172,7 +173,7 @@ t.test('a connection the upstream closed while idle is noticed before it is used
   const { upstream, proxy } = await setUp(t)
   await ask(proxy.port, '/first')
   upstream.closeIdleConnections()
-  await eventually(() => upstream.connections.open === 0)
+  await eventually(() => upstream.connections.open === 0, 'the upstream’s connection is closed')
 
   t.equal((await ask(proxy.port, '/second', 'POST', ['Content-Length: 3'], 'abc')).status, 200)
 })
@@ -246,11 +247,3 @@ t.test('sixteen requests at once: the slow one keeps nobody waiting (G34)', asyn
   t.equal(proxy.outcomes.length, 15, 'the slow one is still on its way')
   t.equal((await slow).status, 200)
 })
-
-async function eventually(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error('did not happen in time')
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
-}

@@ -23,7 +23,7 @@ const DEADLINE_MS = 10_000
 
 export class RawConnection {
   readonly #socket: Socket
-  #bytes: Buffer = Buffer.alloc(0)
+  #chunks: Buffer[] = []
   #ended = false
   #failure: Error | null = null
   #waiting: (() => void)[] = []
@@ -31,7 +31,7 @@ export class RawConnection {
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => {
-      this.#bytes = Buffer.concat([this.#bytes, chunk])
+      this.#chunks.push(chunk)
       this.#wake()
     })
     socket.on('end', () => this.#finish(null))
@@ -82,7 +82,8 @@ export class RawConnection {
 
   /** Resolves when that many unread bytes are there, or the server has closed. */
   async received(length: number): Promise<void> {
-    await this.#until(() => this.#bytes.length >= length || this.#ended)
+    const count = (): number => this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    await this.#until(() => count() >= length || this.#ended)
   }
 
   pause(): void {
@@ -105,6 +106,12 @@ export class RawConnection {
     this.#socket.resetAndDestroy()
   }
 
+  /** Joined only when somebody looks: a download nobody reads costs nothing. */
+  get #bytes(): Buffer {
+    if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)]
+    return this.#chunks[0] ?? Buffer.alloc(0)
+  }
+
   async #next(method: string): Promise<RawAnswer> {
     let answer: { value: RawAnswer; length: number } | null = null
     await this.#until(() => {
@@ -116,7 +123,7 @@ export class RawConnection {
     if (parsed === null) {
       throw new Error(`connection closed (${this.#failure?.message ?? 'end'}) after ${JSON.stringify(this.unread)}`)
     }
-    this.#bytes = this.#bytes.subarray(parsed.length)
+    this.#chunks = [this.#bytes.subarray(parsed.length)]
     return parsed.value
   }
 
