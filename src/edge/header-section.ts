@@ -7,7 +7,7 @@ import { GatewayError } from '../errors.js'
 
 /** Node drops lines past its own limit without a word; we refuse long before that. */
 const MAX_HEADER_LINES = 500
-const HOST = /^(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i
+const HOST = /^(?:[a-z0-9_~-]+(?:\.[a-z0-9_~-]+)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i
 
 /** Throws BAD_REQUEST with 400, 417 or 431. */
 export function checkHeaderSection(request: IncomingMessage): void {

@@ -36,12 +36,13 @@ const matchRoutePlugin: FastifyPluginAsync<MatchRouteOptions> = async (scope, { 
   })
 }
 
-/** Lower case, without a port. A trusted proxy may have put its own name into Host. */
+/** Lower case, no port, no final dot: `admin.test.` is `admin.test`. A trusted proxy may have put its own name into Host. */
 function hostOf({ exchange, headers }: FastifyRequest): string {
   const forwarded = exchange.trustedPeer ? headers['x-forwarded-host'] : undefined
   const host = String(forwarded ?? headers.host ?? '').toLowerCase()
   const port = host.lastIndexOf(':')
-  return port > host.lastIndexOf(']') ? host.slice(0, port) : host
+  const name = port > host.lastIndexOf(']') ? host.slice(0, port) : host
+  return name.endsWith('.') ? name.slice(0, -1) : name
 }
 
 export const matchRoute = fp(matchRoutePlugin, { name: 'match-route', fastify: '5.x', dependencies: ['begin'] })

@@ -35,6 +35,8 @@ export interface TestPostgres {
   readonly url: string
   readonly superUrl: string
   readonly port: number
+  /** What the server writes to its standard error. */
+  readonly logFile: string
   stop: () => Promise<void>
   /** Stops the server if it runs, and starts it on the same port. */
   restart: () => Promise<void>
@@ -66,6 +68,7 @@ export async function startPostgres(scope: Scope): Promise<TestPostgres> {
     url: `postgres://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}`,
     superUrl: `postgres://postgres:${password}@127.0.0.1:${port}/${ROLE}`,
     port,
+    logFile,
     stop: async () => {
       await server.resume()
       await stopPostmaster(pid)
