@@ -9,6 +9,7 @@ import { GatewayError } from '../errors.js'
 import { forgetGone, whenGone } from './client-gone.js'
 import type { Connection } from './connections.js'
 import { closeGently, isClosing } from './gentle-close.js'
+import { PacedWriter } from './paced-writer.js'
 import { type AnswerPolicy, answerHead, hasNoContent } from './response-headers.js'
 import { maySendAgain } from './retry.js'
 import { announcedLength, hasBody, Upload } from './upload.js'
@@ -41,12 +42,6 @@ export interface RelayOutcome {
   readonly upstreamMs: number
 }
 
-/**
- * A client that takes nothing for so many idle times is gone. The kernel reports progress in steps of up to a
- * megabyte, so one idle time would cut off slow but honest readers.
- */
-const STALLED_AFTER = 5
-
 /** `done` is called exactly once, in every case. */
 export function relay(call: RelayRequest, done: (outcome: RelayOutcome) => void): void {
   const { request, upstream } = call
@@ -69,12 +64,12 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   readonly #upload: Upload | null
   #connection: Connection | null = null
   #resume: (() => void) | null = null
+  /** Null until a body comes in more than one piece. */
+  #writer: PacedWriter | null = null
   #contentLength = -1
-  #flowing = false
   #answering = false
   #retried = false
   #settled = false
-  #stalled: NodeJS.Timeout | undefined
 
   constructor(call: RelayRequest, done: (outcome: RelayOutcome) => void) {
     const { request, response, upstream, awaitsContinue } = call
@@ -124,13 +119,14 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   onData(chunk: Buffer): boolean {
     if (this.#settled) return true
-    const { response } = this.#call
-    const whole = !this.#flowing && chunk.length === this.#contentLength
-    this.#flowing = true
-    if (!whole) return response.write(chunk) || this.#pause()
-    response.end(chunk)
-    this.#settle('answered', null)
-    return true
+    const { response, upstream } = this.#call
+    if (this.#writer === null && chunk.length === this.#contentLength) {
+      response.end(chunk)
+      this.#settle('answered', null)
+      return true
+    }
+    this.#writer ??= new PacedWriter(response, () => this.#resume?.(), upstream.idleTimeoutMs)
+    return this.#writer.write(chunk)
   }
 
   onComplete(): void {
@@ -155,24 +151,12 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   /** An answer whose body is slow to come (server-sent events) shows its head at once. */
   flushHead(): void {
-    if (!this.#flowing && !this.#settled) this.#call.response.flushHeaders()
+    if (this.#writer === null && !this.#settled) this.#call.response.flushHeaders()
   }
 
   #finish(): void {
     this.#call.response.end()
     this.#settle('answered', null)
-  }
-
-  #pause(): boolean {
-    const { response, upstream } = this.#call
-    response.once('drain', this.#onDrain)
-    this.#stalled = setTimeout(() => response.destroy(), STALLED_AFTER * upstream.idleTimeoutMs)
-    return false
-  }
-
-  readonly #onDrain = (): void => {
-    clearTimeout(this.#stalled)
-    this.#resume?.()
   }
 
   readonly #onClientGone = (): void => {
@@ -195,10 +179,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   #settle(end: RelayOutcome['end'], error: GatewayError | null): void {
     this.#settled = true
-    clearTimeout(this.#stalled)
-    const { request, response } = this.#call
-    response.off('drain', this.#onDrain)
-    forgetGone(request, response, this.#onClientGone)
+    this.#writer?.stop()
+    forgetGone(this.#call.request, this.#call.response, this.#onClientGone)
     this.#done({ end, error, upstreamMs: performance.now() - this.#startedAt })
   }
 }
