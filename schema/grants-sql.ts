@@ -1,5 +1,5 @@
 /** The least a gateway's role needs (R75), for a database whose tables belong to another role: the one that migrates. */
-import type { AuthMode } from '../src/data/auth-findings.js'
+import type { AuthMode } from '../src/data/finding.js'
 import type { AuthModelName } from '../src/data/auth-models.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'

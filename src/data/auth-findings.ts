@@ -3,49 +3,23 @@
  * working or makes it slow for everybody; a warning does not. Attached, the gateway only reads users, sessions and
  * members, so nothing else is asked for.
  */
-import type { CatalogColumn, CatalogServer, CatalogTable } from './auth-catalog.js'
-import { addColumn, createIndex, createTable, tableText } from './auth-mend.js'
-import { AUTH_MODEL_NAMES, type AuthField, type AuthModelName, authModel } from './auth-models.js'
+import type { CatalogServer, CatalogTable } from './auth-catalog.js'
+import { columnFindings, READ_ATTACHED } from './auth-column-findings.js'
+import { createIndex, createTable, tableText } from './auth-mend.js'
+import { AUTH_MODEL_NAMES, type AuthModelName } from './auth-models.js'
 import { columnFor, type Recognised } from './auth-shape.js'
+import { type Asked, type Finding, placeOf, problem } from './finding.js'
 import { ident } from './sql-text.js'
-
-/** hosted: Better Auth runs here and writes; attached: it runs elsewhere and we read. */
-export type AuthMode = 'hosted' | 'attached'
-
-export interface Finding {
-  readonly severity: 'problem' | 'warning'
-  /** `table auth.session`. */
-  readonly place: string
-  readonly message: string
-  /** Empty where SQL cannot help. */
-  readonly mend: readonly string[]
-  /** Nothing that is there changes: safe to run without asking. */
-  readonly additive: boolean
-}
-
-interface Asked {
-  readonly mode: AuthMode
-  readonly role: string
-}
 
 const MIN_VERSION = 14
 const NEEDED_HOSTED: readonly AuthModelName[] = ['account', 'verification', 'jwks']
-const READ_ATTACHED: Readonly<Partial<Record<AuthModelName, readonly string[]>>> = {
-  user: ['email', 'emailVerified'],
-  session: ['token', 'userId', 'expiresAt', 'createdAt'],
-  member: ['organizationId', 'userId', 'role']
-}
-const TIME_WITH_ZONE = 'timestamp with time zone'
-const TIME_TYPES = [TIME_WITH_ZONE, 'timestamp without time zone']
 
 export function serverFindings({ version, versionText, inRecovery }: CatalogServer): Finding[] {
-  const findings: Finding[] = []
-  const problem = (message: string): number =>
-    findings.push({ severity: 'problem', place: 'env DATABASE_URL', message, mend: [], additive: false })
-  if (version < MIN_VERSION * 10_000) problem(`PostgreSQL ${versionText} is too old, ${MIN_VERSION} is needed.`)
+  const messages: string[] = []
+  if (version < MIN_VERSION * 10_000) messages.push(`PostgreSQL ${versionText} is too old, ${MIN_VERSION} is needed.`)
   // A replica may lag: a session that ended on the primary would go on here.
-  if (inRecovery) problem('leads to a replica (pg_is_in_recovery). Sessions are checked on the primary only.')
-  return findings
+  if (inRecovery) messages.push('leads to a replica (pg_is_in_recovery). Sessions are checked on the primary only.')
+  return messages.map(message => problem('env DATABASE_URL', message, [], false))
 }
 
 export function findingsOf(found: Recognised, asked: Asked): Finding[] {
@@ -73,84 +47,6 @@ function secondFactorFindings({ user, twoFactor }: Recognised): Finding[] {
 function missingTable(found: Recognised, name: AuthModelName): Finding {
   const mend = createTable(found, name)
   return problem(`schema ${found.session.schema}`, `has no table for Better Auth's "${name}".`, mend)
-}
-
-function problem(place: string, message: string, mend: readonly string[], additive = true): Finding {
-  return { severity: 'problem', place, message, mend, additive }
-}
-
-function placeOf({ schema, name }: CatalogTable): string {
-  return `table ${schema}.${name}`
-}
-
-function columnFindings(found: Recognised, name: AuthModelName, table: CatalogTable, { mode }: Asked): Finding[] {
-  const findings: Finding[] = []
-  const place = placeOf(table)
-  const { fields } = authModel(name)
-  const read = READ_ATTACHED[name] ?? []
-  for (const [field, spec] of Object.entries(fields)) {
-    const column = columnFor(table, field)
-    const needed = mode === 'hosted' ? isWritten(found, spec) : read.includes(field)
-    if (column === undefined) {
-      if (!needed) continue
-      findings.push(problem(place, `has no column for "${field}".`, [addColumn(found, name, table, field)]))
-    } else if (needed || spec.plugin !== undefined) {
-      findings.push(...typeFindings(found, table, column, spec))
-    }
-  }
-  if (mode === 'hosted') findings.push(...neverWritten(name, table))
-  return findings
-}
-
-/** The admin plugin is always there when we host; the others only where the database has their tables. */
-function isWritten(found: Recognised, { plugin }: AuthField): boolean {
-  if (plugin === 'twoFactor') return found.twoFactor !== undefined
-  return plugin !== 'organization' || (found.organization !== undefined && found.member !== undefined)
-}
-
-function typeFindings(found: Recognised, table: CatalogTable, column: CatalogColumn, spec: AuthField): Finding[] {
-  const retype = (type: string, using: string): string[] => [
-    `ALTER TABLE ${tableText(table)} ALTER COLUMN ${ident(column.name)} TYPE ${type} USING ${using};`
-  ]
-  const wrong = (message: string, mend: readonly string[]): Finding[] => [
-    problem(placeOf(table), `column "${column.name}" is ${column.type}, ${message}.`, mend, false)
-  ]
-  switch (spec.type) {
-    case 'boolean':
-      return column.category === 'B' ? [] : wrong('needs to be boolean', [])
-    case 'number':
-      return column.category === 'N' ? [] : wrong('needs to be integer', [])
-    case 'date':
-      return TIME_TYPES.includes(column.type) ? [] : wrong(`needs to be ${TIME_WITH_ZONE}`, [])
-    case 'reference': {
-      const target = spec.references && found[spec.references]
-      const id = target && columnFor(target, 'id')
-      if (id === undefined || id.category === column.category) return []
-      return wrong(`but the id it refers to is ${id.type}`, retype(id.type, `${ident(column.name)}::${id.type}`))
-    }
-    case 'string':
-      // An inet column refuses the empty address Better Auth writes when it knows none.
-      if (column.category === 'I')
-        return wrong('Better Auth writes text', retype('text', `host(${ident(column.name)})`))
-      if (spec.plugin !== undefined && ['N', 'U'].includes(column.category)) return []
-      return ['S', 'E'].includes(column.category)
-        ? []
-        : wrong('Better Auth writes text', retype('text', `${ident(column.name)}::text`))
-  }
-}
-
-function neverWritten(name: AuthModelName, table: CatalogTable): Finding[] {
-  const written = new Set(Object.keys(authModel(name).fields).map(field => columnFor(table, field)?.name))
-  return table.columns
-    .filter(({ notNull, hasDefault, category, name: column }) => {
-      if (columnFor(table, 'id')?.name === column) return category === 'N' && !hasDefault
-      return notNull && !hasDefault && !written.has(column)
-    })
-    .map(({ name: column }) => {
-      const mend = `ALTER TABLE ${tableText(table)} ALTER COLUMN ${ident(column)} DROP NOT NULL;`
-      const message = `column "${column}" is NOT NULL without a default, and Better Auth 1.7 never writes it: every insert fails.`
-      return problem(placeOf(table), message, [mend], false)
-    })
 }
 
 function rightsFindings(table: CatalogTable, { mode, role }: Asked): Finding[] {

@@ -2,8 +2,9 @@
 import type { ISql } from 'postgres'
 import { ConfigError } from '../errors.js'
 import { readServer, readTables } from './auth-catalog.js'
-import { type AuthMode, type Finding, findingsOf, serverFindings } from './auth-findings.js'
+import { findingsOf, serverFindings } from './auth-findings.js'
 import { type AuthShape, recognise, shapeOf } from './auth-shape.js'
+import type { AuthMode, Finding } from './finding.js'
 
 export interface InspectOptions {
   /** Null: look in every schema. */
