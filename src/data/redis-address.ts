@@ -43,7 +43,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (hosts.length > 1)
     throw refusal(`${scheme}:// takes one host; several need redis+sentinel:// or redis+cluster://.`)
   if (!/^\d*$/.test(path)) throw refusal('The path of a redis:// address is the number of a database.')
-  return { ...login, ...first, db: Number(path), ...(scheme === 'rediss' && { tls: { servername: first.host } }) }
+  return { ...login, ...first, db: Number(path), ...(scheme === 'rediss' && { tls: {} }) }
 }
 
 function split(url: string): Parts {

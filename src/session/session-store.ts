@@ -16,7 +16,7 @@ import {
   tokensParameter
 } from './session-query.js'
 
-/** Tokens, not requests: beyond that the database is hours behind. */
+/** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
 const MAX_BATCH = 500
 const MAX_WAIT_MS = 250

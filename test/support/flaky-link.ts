@@ -11,12 +11,15 @@ export interface FlakyLink {
   stall: () => void
   /** What was lost stays lost. */
   resume: () => void
+  /** The connections open now lead into a black hole for good; new ones work. */
+  loseOpenOnes: () => void
 }
 
 type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export async function startFlakyLink(scope: Scope, targetPort: number): Promise<FlakyLink> {
   const sockets = new Set<Socket>()
+  const lost = new WeakSet<Socket>()
   let target = targetPort
   let stalled = false
 
@@ -28,12 +31,12 @@ export async function startFlakyLink(scope: Scope, targetPort: number): Promise<
     ] as const) {
       sockets.add(from)
       from.on('data', data => {
-        if (!stalled) to.write(data)
+        if (!stalled && !lost.has(from)) to.write(data)
       })
       from.on('error', () => {})
       from.on('close', () => {
         sockets.delete(from)
-        if (!stalled) to.destroy()
+        if (!stalled && !lost.has(from)) to.destroy()
       })
     }
   })
@@ -55,6 +58,7 @@ export async function startFlakyLink(scope: Scope, targetPort: number): Promise<
     },
     resume: () => {
       stalled = false
-    }
+    },
+    loseOpenOnes: () => sockets.forEach(socket => lost.add(socket))
   }
 }

@@ -15,6 +15,7 @@ import type { LookupOutcome } from '../../src/session/flight.js'
 import { Outbox } from '../../src/session/outbox.js'
 import { SessionResolver } from '../../src/session/resolve-session.js'
 import { RevocationFeed } from '../../src/session/revocation-feed.js'
+import type { LookupSource } from '../../src/session/session.js'
 import { RedisSessionCache } from '../../src/session/session-cache.js'
 import { createSessionQuery } from '../../src/session/session-query.js'
 import { SessionStore } from '../../src/session/session-store.js'
@@ -60,6 +61,7 @@ export interface TestGateway {
   readonly polls: string[]
   readonly outbox: Outbox
   readonly outcomes: LookupOutcome[]
+  readonly sources: LookupSource[]
   readonly events: string[]
 }
 
@@ -92,6 +94,7 @@ async function aGateway(
   const statements: string[] = []
   const polls: string[] = []
   const outcomes: LookupOutcome[] = []
+  const sources: LookupSource[] = []
   const events: string[] = []
   const url = postgresUrl ?? server.url
   const link = new RedisLink(redisUrl ?? redis.url, () => {}, redisTimeoutMs)
@@ -105,7 +108,10 @@ async function aGateway(
     cache: cached ? cache : null,
     store,
     clock,
-    listener: (_source, outcome) => outcomes.push(outcome)
+    listener: (source, outcome) => {
+      sources.push(source)
+      outcomes.push(outcome)
+    }
   })
   const feed = new RevocationFeed({
     outbox,
@@ -120,7 +126,7 @@ async function aGateway(
   })
   if (cached) await eventually(() => link.run !== '', 'Redis says who it is')
   await (polling ? feed.start() : feed.settle())
-  return { resolver, store, cache, feed, clock, link, lookups, statements, polls, outbox, outcomes, events }
+  return { resolver, store, cache, feed, clock, link, lookups, statements, polls, outbox, outcomes, sources, events }
 }
 
 /** The same client, with every statement it is given noted. */

@@ -107,10 +107,15 @@ t.test('on one stack', async t => {
   t.test('settle does not join a poll that began before it was called', async t => {
     const gateway = await stack.aGateway(t, { polling: false })
     const before = gateway.polls.length
+    const held = await sql.reserve()
+    await held`begin`
+    await held`lock table gateway_outbox in access exclusive mode`
 
     const all = [gateway.feed.settle()]
     await eventually(() => gateway.polls.length === before + 1, 'the first poll is under way')
     all.push(gateway.feed.settle(), gateway.feed.settle())
+    await held`rollback`
+    held.release()
     await Promise.all(all)
 
     t.equal(gateway.polls.length, before + 2, 'and those who wait share the next one')
@@ -205,12 +210,14 @@ t.test('on one stack', async t => {
     t.strictSame(await keys(), ['k3 young'])
   })
 
-  t.test("the clock is the database's, never behind it (G3)", async t => {
-    const gateway = await stack.aGateway(t)
+  t.test("the clock is the database's, whatever was believed before (G3, D17)", async t => {
+    const gateway = await stack.aGateway(t, { polling: false })
+    gateway.clock.set(Date.now() - 600_000, performance.now())
+    await gateway.feed.settle()
     const [row] = await sql`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now`
     const ahead = gateway.clock.now() - row?.['now']
 
-    t.ok(ahead > -1 && ahead < 500, `${ahead} ms ahead`)
+    t.ok(ahead > -1000 && ahead < 1000, `${ahead} ms ahead`)
   })
 
   t.test('without a cache there is nothing to settle', async t => {

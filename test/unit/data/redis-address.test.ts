@@ -18,7 +18,7 @@ t.test('one server: host, port, database, login', async t => {
     host: 'cache',
     port: 6379,
     db: 0,
-    tls: { servername: 'cache' }
+    tls: {}
   })
 })
 
