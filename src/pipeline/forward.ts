@@ -111,12 +111,17 @@ function headersFor(
  * Asked on public routes too, and beside a cookie: whatever decided, a session token in Authorization is a
  * login, and none of the upstream's business. Other bearer tokens are, and pass.
  */
-function carriesOurToken({ headers }: IncomingMessage, credential: Credential, read: CredentialReader): boolean {
-  const { authorization } = headers
-  if (authorization === undefined) return false
+function carriesOurToken(request: IncomingMessage, credential: Credential, read: CredentialReader): boolean {
+  const { headers, rawHeaders } = request
+  if (headers.authorization === undefined) return false
   if (credential.kind === 'token' && credential.source === 'bearer') return true
-  const offered = read({ headers: { authorization }, rawHeaders: [] })
-  return offered.kind === 'token' && offered.secretIndex !== null
+  // Line by line: of several, Node's own list shows the first.
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() !== 'authorization') continue
+    const offered = read({ headers: { authorization: rawHeaders[i + 1] }, rawHeaders: [] })
+    if (offered.kind === 'token' && offered.secretIndex !== null) return true
+  }
+  return false
 }
 
 function protoOf(forwarded: string | string[] | undefined, otherwise: 'http' | 'https'): 'http' | 'https' {

@@ -36,7 +36,7 @@ const matchRoutePlugin: FastifyPluginAsync<MatchRouteOptions> = async (scope, { 
   })
 }
 
-/** Lower case, no port, no final dot: `admin.test.` is `admin.test`. A trusted proxy may have put its own name into Host. */
+/** Lower case, no port, no final dot (`a.test.` is `a.test`). A trusted proxy may have put its own name into Host. */
 function hostOf({ exchange, headers }: FastifyRequest): string {
   const forwarded = exchange.trustedPeer ? headers['x-forwarded-host'] : undefined
   const host = String(forwarded ?? headers.host ?? '').toLowerCase()
