@@ -9,18 +9,10 @@ import { randomBytes } from 'node:crypto'
 import { access, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import postgres from 'postgres'
 import { ConfigError } from '../errors.js'
+import { createDatabase, databaseUrl } from './embedded-database.js'
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.js'
-import {
-  createCluster,
-  freePort,
-  launch,
-  readPostmaster,
-  stopPostmaster,
-  SUPERUSER,
-  takeOver
-} from './postgres-cluster.js'
+import { createCluster, freePort, launch, readPostmaster, stopPostmaster, takeOver } from './postgres-cluster.js'
 import { ended, parentOf, sendSignal } from './unix-process.js'
 
 export interface EmbeddedOptions {
@@ -44,21 +36,20 @@ interface Kept {
   readonly port: number
 }
 
-const ROLE = 'gateway'
 const ATTEMPTS = 5
 const RETRY_MS = 500
 const FAST_STOP_MS = 5_000
 
 /** Throws ConfigError where no server can run here. */
 export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedOptions): Promise<EmbeddedPostgres> {
-  const folder = dirname(dataDir)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const home = await realpath(folder)
-  const cluster = new Cluster(join(home, basename(dataDir)), await findPostgresBinaries(), log)
+  const binaries = await findPostgresBinaries()
   for (let attempt = 1; ; attempt++) {
     try {
-      return await cluster.open()
+      await mkdir(dirname(dataDir), { recursive: true, mode: 0o700 })
+      const home = await realpath(dirname(dataDir))
+      return await new Cluster(join(home, basename(dataDir)), binaries, log).open()
     } catch (error) {
+      if (['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw notOurs(dataDir)
       // Another process may have taken the port or the folder, or the last server's memory is not released yet.
       if (error instanceof ConfigError || attempt === ATTEMPTS) throw error
       await sleep(RETRY_MS)
@@ -80,21 +71,24 @@ class Cluster {
   }
 
   async open(): Promise<EmbeddedPostgres> {
+    if ((await takeOver(this.#binaries, this.#dataDir)) === 'not ours') throw notOurs(this.#dataDir)
     const kept = await this.#keep()
     const sharedPort = await this.#leftBehind()
     if (sharedPort !== null) {
       await createDatabase(kept.password, sharedPort)
-      return { url: urlOf(ROLE, kept.password, sharedPort), stop: async () => {} }
+      return { url: databaseUrl(kept.password, sharedPort), stop: async () => {} }
     }
     if (!(await this.#hasData())) await createCluster(this.#binaries, this.#dataDir, kept.password)
-    if ((await takeOver(this.#binaries, this.#dataDir)) === 'not ours') {
-      throw problem(this.#dataDir, 'belongs to another user. Was the gateway started as root before?')
-    }
     const port = await freePort(kept.port)
     await this.#launch(port)
     process.once('exit', this.#onExit)
-    await createDatabase(kept.password, port)
-    return { url: urlOf(ROLE, kept.password, port), stop: () => this.#stop() }
+    try {
+      await createDatabase(kept.password, port)
+    } catch (error) {
+      await this.#stop()
+      throw error
+    }
+    return { url: databaseUrl(kept.password, port), stop: () => this.#stop() }
   }
 
   /** The port of a server that runs already, when another living gateway runs it. Any other server is stopped. */
@@ -160,22 +154,11 @@ class Cluster {
   }
 }
 
-function urlOf(role: string, password: string, port: number, database = ROLE): string {
-  return `postgres://${role}:${password}@127.0.0.1:${port}/${database}`
-}
-
-/** A role of its own, so that what goes wrong in the gateway does not go wrong with a superuser's rights. */
-async function createDatabase(password: string, port: number): Promise<void> {
-  const url = urlOf(SUPERUSER, password, port, 'postgres')
-  const sql = postgres(url, { max: 1, onnotice: () => {}, fetch_types: false })
-  try {
-    const roles = await sql`select 1 from pg_roles where rolname = ${ROLE}`
-    if (roles.length === 0) await sql.unsafe(`create role ${ROLE} login password '${password}'`)
-    const databases = await sql`select 1 from pg_database where datname = ${ROLE}`
-    if (databases.length === 0) await sql.unsafe(`create database ${ROLE} owner ${ROLE}`)
-  } finally {
-    await sql.end()
-  }
+function notOurs(dataDir: string): ConfigError {
+  return problem(
+    dataDir,
+    'belongs to another user. Was the gateway started as root before? Then delete it, or chown it.'
+  )
 }
 
 function problem(place: string, message: string): ConfigError {

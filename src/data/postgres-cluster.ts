@@ -170,11 +170,12 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** PostgreSQL serves only data of the user it runs as, and whoever is root today was somebody else yesterday. */
+/** PostgreSQL serves only data of the user it runs as, and who is root today was somebody else yesterday. No data: done. */
 export async function takeOver(binaries: PostgresBinaries, dataDir: string): Promise<'done' | 'not ours'> {
   const user = binaries.runAs
   const uid = user?.uid ?? process.getuid?.()
-  if (uid === undefined || (await stat(dataDir)).uid === uid) return 'done'
+  const found = await stat(dataDir).catch(() => null)
+  if (uid === undefined || found === null || found.uid === uid) return 'done'
   if (user === null) return 'not ours'
   await chownTree(dataDir, user)
   return 'done'
