@@ -1,5 +1,5 @@
 /** An upstream believes what it reads in X-User-ID, so nobody but the gateway may write it. Through the whole gateway. */
-import { createPublicKey, verify } from 'node:crypto'
+import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import t from 'tap'
 import { type Outcome, refused, startAttack, valuesOf } from '../support/attack.js'
 import { ROUTES } from '../support/gateway.js'
@@ -224,7 +224,7 @@ t.test('the assertion is for one upstream, for a minute, and no login here (B30,
   t.match(header, { alg: 'EdDSA', kid: /./ })
   t.match(claims, { iss: gateway.origin, aud: 'b', sub: user.id, sid: /./, roles: ['user'], jti: /./ })
   t.ok(claims.exp - claims.iat <= 60, `${claims.exp - claims.iat} s`)
-  const publicKey = createPublicKey({ key: key as object, format: 'jwk' })
+  const publicKey = createPublicKey({ key: key as JsonWebKey, format: 'jwk' })
   t.ok(verify(null, Buffer.from(`${head}.${body}`), publicKey, Buffer.from(signature, 'base64url')))
   t.notOk('d' in (key ?? {}), 'no private part is published')
 
