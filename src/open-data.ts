@@ -35,7 +35,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   // Without triggers nobody can prove that the cache is current, so there is none.
   const cache = redis === null || !triggers ? null : new RedisSessionCache(redis, env.sessionCacheTtlSeconds)
   const store = new SessionStore(lookups, createSessionQuery(shape), env.databasePoolMax)
-  const outbox = new Outbox(polls, outboxSql(shape))
+  const outbox = new Outbox(polls, triggers ? outboxSql(shape) : null)
   const feed = new RevocationFeed({
     outbox,
     cache,

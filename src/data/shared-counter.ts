@@ -11,7 +11,8 @@ if ttl < 0 then
 end
 return {current, ttl}`
 
-const PREFIX = 'sg:limit:'
+/** The hash tag of all our keys: on a cluster we talk to the owner of that one slot. */
+const PREFIX = '{sg}:limit:'
 
 /** Rejects at once while Redis is known to be away, and within its command timeout otherwise. */
 export function sharedCounter({ client, breaker }: Pick<RedisLink, 'client' | 'breaker'>) {

@@ -106,7 +106,7 @@ async function launch(dir: string, port: number, { args = [], sentinel }: RedisO
 async function answers(child: ChildProcess, port: number): Promise<boolean> {
   const deadline = performance.now() + START_DEADLINE_MS
   while (child.exitCode === null && performance.now() < deadline) {
-    if ((await ask(port)).startsWith('+PONG')) return true
+    if (/^(\+PONG|-NOAUTH)/.test(await ask(port))) return true
     await sleep(10)
   }
   return false

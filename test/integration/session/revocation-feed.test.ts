@@ -1,6 +1,11 @@
 /** Every committed change reaches the cache, by whatever way it was made, and nobody vouches for what he has not applied. */
 import t from 'tap'
 import { outboxSql, POLL_LIMIT } from '../../../schema/outbox-sql.js'
+import { GuardedSql } from '../../../src/data/guarded-sql.js'
+import { createLookupPool } from '../../../src/data/postgres.js'
+import { DatabaseClock } from '../../../src/session/database-clock.js'
+import { Outbox } from '../../../src/session/outbox.js'
+import { RevocationFeed } from '../../../src/session/revocation-feed.js'
 import { hashToken } from '../../../src/session/session.js'
 import { eventually } from '../../support/eventually.js'
 import { startFlakyLink } from '../../support/flaky-link.js'
@@ -218,6 +223,21 @@ t.test('on one stack', async t => {
     const ahead = gateway.clock.now() - row?.['now']
 
     t.ok(ahead > -1000 && ahead < 1000, `${ahead} ms ahead`)
+  })
+
+  t.test('a database without triggers and outbox is read for its clock alone', async t => {
+    const pool = new GuardedSql(() => createLookupPool(stack.postgres.url, 1))
+    t.teardown(() => pool.close())
+    const outbox = new Outbox(pool, null)
+    const clock = new DatabaseClock()
+    clock.set(0, performance.now())
+    const feed = new RevocationFeed({ outbox, cache: null, clock })
+    t.teardown(() => feed.stop())
+
+    await feed.start()
+    await outbox.collect('1')
+
+    t.ok(Math.abs(clock.now() - Date.now()) < 5000)
   })
 
   t.test('without a cache there is nothing to settle', async t => {
