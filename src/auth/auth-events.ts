@@ -54,8 +54,9 @@ export function eventOf(method: string, endpoint: string): string | null {
   return BY_ENDPOINT[endpoint] ?? BELOW.find(([prefix]) => endpoint.startsWith(prefix))?.[1] ?? null
 }
 
-export function outcomeOf(status: number): AuthEvent['outcome'] {
-  if (status < 400) return 'success'
+/** `location`: a browser that followed a link is told of its failure by a redirect. */
+export function outcomeOf(status: number, location = ''): AuthEvent['outcome'] {
+  if (status < 400) return /[?&]error=/.test(location) ? 'failure' : 'success'
   if (status === 429) return 'limited'
   return status >= 500 ? 'unavailable' : 'failure'
 }

@@ -139,7 +139,7 @@ function record(request: FastifyRequest, reply: FastifyReply, onEvent: (event: A
   const targetUserId = authFields?.userId
   const fact: AuthEvent = {
     event,
-    outcome: outcomeOf(reply.statusCode),
+    outcome: outcomeOf(reply.statusCode, String(reply.getHeader('location') ?? '')),
     userId: authHandling?.userId ?? null,
     ...(typeof targetUserId === 'string' && { targetUserId: targetUserId.slice(0, 64) }),
     requestId: exchange.requestId,

@@ -336,10 +336,12 @@ t.test('malformed bodies get 400, 413 or 415, never 500, and change no prototype
 
 t.test('a value PostgreSQL refuses is the request’s fault: 400', async t => {
   const { browser } = await signedIn()
+  const printed = t.capture(console, 'error')
 
   const answer = await browser.post('/api/auth/revoke-session', { token: 'a\u0000b' })
 
   t.match(answer, { status: 400, json: { success: false, code: 'BAD_REQUEST' } })
+  t.strictSame(printed(), [], 'and the query’s parameters are not printed')
 })
 
 t.test('a user cannot give itself a role, an id or a verified address', async t => {

@@ -26,3 +26,10 @@ t.test('NODE_ENV=test and TEST weaken nothing', async t => {
   const redirect = { email: 'ada@example.com', redirectTo: 'https://evil.test' }
   t.equal((await browser.post('/api/auth/request-password-reset', redirect)).status, 403)
 })
+
+t.test('a list of trusted origins behind the gateway’s back is refused at the start', async t => {
+  process.env.BETTER_AUTH_TRUSTED_ORIGINS = 'https://evil.test'
+  t.teardown(() => delete process.env.BETTER_AUTH_TRUSTED_ORIGINS)
+
+  await t.rejects(startAuthServer(t, await startPostgres(t)), /BETTER_AUTH_TRUSTED_ORIGINS.*CORS_ORIGINS/)
+})

@@ -24,13 +24,11 @@ t.test('what changes who may do what is an event, reading is not', async t => {
 })
 
 t.test('an outcome tells a refusal from an outage and from a limit', async t => {
-  t.strictSame([200, 302, 401, 403, 429, 500, 503].map(outcomeOf), [
-    'success',
-    'success',
-    'failure',
-    'failure',
-    'limited',
-    'unavailable',
-    'unavailable'
-  ])
+  t.equal(outcomeOf(302, '/welcome'), 'success')
+  t.equal(outcomeOf(302, '/failed?error=account_not_linked'), 'failure')
+  const statuses = [200, 302, 401, 403, 429, 500, 503]
+  t.strictSame(
+    statuses.map(status => outcomeOf(status)),
+    ['success', 'success', 'failure', 'failure', 'limited', 'unavailable', 'unavailable']
+  )
 })

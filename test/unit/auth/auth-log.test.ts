@@ -33,11 +33,12 @@ t.test('a refused request is no error of ours, and chatter is dropped', async t 
   const { log, lines } = capturingLog()
   const logger = createAuthLogger(log)
 
-  logger.log?.('error', 'Invalid origin: https://evil.test')
+  logger.log?.('error', 'Invalid origin: https://evil.test/?of=ada@example.com')
   logger.log?.('info', 'Sign-up attempt')
 
   t.strictSame(
     lines().map(line => line.level),
     [40]
   )
+  t.notMatch(lines(), [{ betterAuth: /ada/ }])
 })
