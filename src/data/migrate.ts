@@ -72,9 +72,9 @@ async function createOrUpdateTables(
   }
 }
 
-/** drizzle's own layout, so that its tools read it. */
+/** Not drizzle's own name: the application that shares the schema may keep its migrations under that. */
 function journal(schema: string): string {
-  return `${ident(schema)}."__drizzle_migrations"`
+  return `${ident(schema)}."gateway_migrations"`
 }
 
 async function lastApplied(tx: ISql, schema: string): Promise<number | null> {
