@@ -199,16 +199,17 @@ t.test('the triggers of revocation', async t => {
     })
     t.teardown(() => operator.end({ timeout: 1 }))
     await operator.unsafe(
-      'create role intruder; grant usage on schema auth to intruder; grant select, delete on auth.session to intruder'
+      'create role intruder; grant usage on schema auth to intruder; grant select, delete on auth.session to intruder; ' +
+        'create schema trap authorization intruder'
     )
     t.teardown(() => operator.unsafe('drop owned by intruder; drop role intruder'))
 
     await operator.begin(async tx => {
       await tx`set local role intruder`
       // A function of its own in front of ours must not be run with the owner's rights.
-      await tx`set local search_path = pg_temp, auth, pg_catalog`
+      await tx`set local search_path = trap, auth, pg_catalog`
       await tx.unsafe(
-        'create function pg_temp.pg_notify(text, text) returns void language plpgsql as $$ begin raise exception $e$ hijacked $e$; end $$'
+        'create function trap.pg_notify(text, text) returns void language plpgsql as $$ begin raise exception $e$ hijacked $e$; end $$'
       )
       await tx`delete from auth.session where token = 'it'`
     })
