@@ -27,13 +27,14 @@ export class Connection {
       ...options,
       connect: (address, callback) =>
         connector(address, (...result) => {
+          this.#served = 0
           if (result[0] === null) this.#adopt(result[1])
           callback(...result)
         })
     })
   }
 
-  /** Answered a call before: it may have died unnoticed while idle. */
+  /** Answered a call since it was opened: it may have died unnoticed while idle. Sent again, a call opens a new one. */
   get hasServed(): boolean {
     return this.#served > 0
   }
@@ -67,7 +68,6 @@ export class Connection {
   }
 
   #adopt(socket: Socket): void {
-    this.#served = 0
     const read = socket.read.bind(socket)
     // undici takes a 100 (Continue) it did not ask for as a failure; RFC 9110 section 15.2 has clients skip it.
     socket.read = size => {

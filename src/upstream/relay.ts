@@ -68,7 +68,6 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   #writer: PacedWriter | null = null
   #contentLength = -1
   #answering = false
-  #retried = false
   #settled = false
 
   constructor(call: RelayRequest, done: (outcome: RelayOutcome) => void) {
@@ -139,8 +138,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   onError(error: Error): void {
     const connection = this.#connection as Connection
     const untouched = !this.#settled && !this.#answering && this.#upload === null
-    if (untouched && !this.#retried && maySendAgain(this.#call.request.method, error, connection)) {
-      this.#retried = true
+    if (untouched && maySendAgain(this.#call.request.method, error, connection)) {
       this.send(connection)
       return
     }

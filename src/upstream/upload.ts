@@ -39,10 +39,7 @@ export class Upload extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     // Not 'error': Node emits it later, and an error nobody listens to ends the process.
-    const request = this.#request.off('data', this.#onData).off('end', this.#onEnd)
-    // A rest that is here already must go, or the connection's next request would wait behind it for ever.
-    if (request.complete) request.resume()
-    else request.pause()
+    this.#request.off('data', this.#onData).off('end', this.#onEnd).pause()
     callback(error)
   }
 

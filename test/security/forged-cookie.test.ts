@@ -120,8 +120,9 @@ t.test(
 
     const unknown = `Cookie: ${NAME}=${encodeURIComponent(signToken('x'.repeat(32), SECRET))}`
     const lines = [`Cookie: ${NAME}=x.y`, unknown, expired.cookieLine, revoked.cookieLine, banned.cookieLine]
-    const ended = async (line: string) => (await send('GET /api/a/x', [line])).status === 401
-    for (const line of lines) await eventually(() => ended(line), 'what was changed by SQL is in force')
+    for (const line of lines) {
+      await eventually(async () => (await send('GET /api/a/x', [line])).status === 401, 'what SQL changed is in force')
+    }
     const answers = new Set<string>()
     for (const line of lines) {
       const outcome = await send('GET /api/a/x', [line])

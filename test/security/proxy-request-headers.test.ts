@@ -73,6 +73,7 @@ t.test('Connection cannot break the framing or the host of a request (B08)', asy
   const echo = await ask(lines, 'POST /x HTTP/1.1', 'abc')
 
   t.match(echo, { status: 200, bodyLength: 3 })
+  t.strictSame(echo.all('Content-Length'), ['3'])
   t.strictSame(echo.all('Cookie'), ['theme=dark'])
   t.strictSame(echo.all('Host'), [new URL(upstream.origin).host])
 })

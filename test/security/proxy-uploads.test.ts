@@ -121,6 +121,7 @@ t.test('a body that grows too large on its way is stopped at both ends (G11)', a
   const answer = await connection.answer()
 
   t.equal(answer.status, 413)
+  t.equal(answer.header('connection'), 'close')
   t.equal(await connection.closed(), 'end')
   await eventually(() => upstream.received[0]?.state === 'aborted', 'the upstream’s request is aborted')
 })

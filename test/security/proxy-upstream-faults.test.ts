@@ -152,6 +152,27 @@ t.test('a safe request that met a connection dying of age is sent again, once, o
   t.equal(stubborn.upstream.received.length, 3, 'the second try was the last one')
 })
 
+t.test('a new connection in place of one that died of age proves nothing: no second try on it (G20)', async t => {
+  const { upstream, ask } = await setUp(t)
+  await ask('/first')
+  upstream.closeIdleConnections()
+  await eventually(() => upstream.connections.open === 0, 'the upstream’s connection is closed')
+
+  t.equal((await ask('/__fault/reset')).status, 502)
+  t.equal(upstream.received.length, 2)
+})
+
+t.test('a request whose answer had begun is not sent again (G20)', async t => {
+  const { upstream, ask } = await setUp(t)
+  await ask('/first')
+  upstream.respond = request => {
+    request.socket.write('HTTP/1.1 200 OK\r\nX-Half: ', () => setTimeout(() => request.socket.resetAndDestroy(), 20))
+  }
+
+  t.equal((await ask('/second')).status, 502)
+  t.equal(upstream.received.length, 2)
+})
+
 t.test('POST, and anything with a body, is never sent twice (G20, RFC 9110 section 9.2.2)', async t => {
   const requests: [string, string[], string][] = [
     ['POST', ['Content-Length: 3'], 'abc'],
