@@ -200,7 +200,7 @@ t.test('the triggers of revocation', async t => {
     t.teardown(() => operator.end({ timeout: 1 }))
     await operator.unsafe(
       'create role intruder; grant usage on schema auth to intruder; grant select, delete on auth.session to intruder; ' +
-        'create schema trap authorization intruder'
+        'create schema trap authorization intruder; grant usage on schema trap to public'
     )
     t.teardown(() => operator.unsafe('drop owned by intruder; drop role intruder'))
 
