@@ -74,8 +74,9 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, response, upstream, awaitsContinue } = call
     this.#call = call
     this.#done = done
-    const maxBytes = upstream.maxBodyBytes ?? Number.POSITIVE_INFINITY
-    this.#upload = hasBody(request) ? new Upload(request, response, { maxBytes, awaitsContinue }) : null
+    const { maxBodyBytes, idleTimeoutMs } = upstream
+    const limits = { maxBytes: maxBodyBytes ?? Number.POSITIVE_INFINITY, idleTimeoutMs, awaitsContinue }
+    this.#upload = hasBody(request) ? new Upload(request, response, limits) : null
   }
 
   start(): void {

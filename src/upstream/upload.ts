@@ -12,21 +12,26 @@ export interface UploadOptions {
   readonly maxBytes: number
   /** The client sends its body only after a 100 (Continue), which nobody has sent yet. */
   readonly awaitsContinue: boolean
+  /** The longest the client may pause. */
+  readonly idleTimeoutMs: number
 }
 
 export class Upload extends Readable {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #awaitsContinue: boolean
+  readonly #idleTimeoutMs: number
+  #idle: NodeJS.Timeout | undefined
   #bytesLeft: number
   #started = false
 
-  constructor(request: IncomingMessage, response: ServerResponse, { maxBytes, awaitsContinue }: UploadOptions) {
+  constructor(request: IncomingMessage, response: ServerResponse, options: UploadOptions) {
     super()
     this.#request = request
     this.#response = response
-    this.#bytesLeft = maxBytes
-    this.#awaitsContinue = awaitsContinue
+    this.#bytesLeft = options.maxBytes
+    this.#awaitsContinue = options.awaitsContinue
+    this.#idleTimeoutMs = options.idleTimeoutMs
     // undici takes its listener away when it is done; an error after that is nobody's, but must not be fatal.
     this.on('error', () => {})
   }
@@ -38,6 +43,7 @@ export class Upload extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearTimeout(this.#idle)
     // Not 'error': Node emits it later, and an error nobody listens to ends the process.
     this.#request.off('data', this.#onData).off('end', this.#onEnd).pause()
     callback(error)
@@ -45,17 +51,27 @@ export class Upload extends Readable {
 
   #start(): void {
     this.#started = true
+    this.#idle = setTimeout(this.#onIdle, this.#idleTimeoutMs)
     if (this.#awaitsContinue) this.#response.writeContinue()
     this.#request.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError)
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#idle?.refresh()
     this.#bytesLeft -= chunk.length
     if (this.#bytesLeft < 0) this.destroy(new GatewayError('BODY_TOO_LARGE'))
     else if (!this.push(chunk)) this.#request.pause()
   }
 
+  /** undici waits without end for a body that has begun. */
+  readonly #onIdle = (): void => {
+    // Paused means that the upstream does not read, and the time-outs for that are undici's.
+    if (this.#request.isPaused()) this.#idle?.refresh()
+    else this.destroy(new GatewayError('BAD_REQUEST', { status: 408, reason: 'upload_stalled' }))
+  }
+
   readonly #onEnd = (): void => {
+    clearTimeout(this.#idle)
     this.push(null)
   }
 

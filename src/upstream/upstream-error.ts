@@ -30,7 +30,11 @@ export function upstreamError(error: unknown): GatewayError {
   return new GatewayError(codeFor(code, message), { reason: code.toLowerCase(), cause: error })
 }
 
+/** undici refuses what we hand it: not the upstream's fault. */
+const OUR_FAULT = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
+
 function codeFor(code: string, message: string): ErrorCode {
+  if (OUR_FAULT.has(code)) return 'INTERNAL_ERROR'
   if (TIMEOUTS.has(code)) return 'UPSTREAM_TIMEOUT'
   return BAD_ANSWER.test(code) || BAD_WORDS.has(message) ? 'UPSTREAM_BAD_RESPONSE' : 'UPSTREAM_UNREACHABLE'
 }

@@ -193,6 +193,29 @@ t.test('an upstream that does not read is not read for: the client is made to wa
   connection.destroy()
 })
 
+t.test('a client that pauses its upload for too long is cut off, at both ends', async t => {
+  const { upstream, connect } = await setUp(t, { upstream: { idleTimeoutMs: 60 } })
+  const connection = await connect()
+
+  void connection.send(`${head(['Content-Length: 1000'])}some`)
+  const answer = await connection.answer()
+
+  t.equal(answer.status, 408)
+  t.equal(await connection.closed(), 'end')
+  await eventually(() => upstream.received[0]?.state === 'aborted', 'the upstream’s request is aborted')
+})
+
+t.test('an upload that is slow but steady passes', async t => {
+  const { connect } = await setUp(t, { upstream: { idleTimeoutMs: 1000 } })
+  const connection = await connect()
+
+  void connection.send(head(['Content-Length: 8']))
+  const sending = setInterval(() => void connection.send('x'), 150)
+  t.teardown(() => clearInterval(sending))
+
+  t.match((await connection.answer()).body.toString(), /"bodyLength":8/)
+})
+
 t.test('a request goes on right after an answered one on the same connection (G07)', async t => {
   const { upstream, connect } = await setUp(t)
   const connection = await connect()

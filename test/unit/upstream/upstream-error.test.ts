@@ -27,7 +27,8 @@ t.test('each failure has the code a client can act on (G20, G22, G24)', async t 
     [new errors.ConnectTimeoutError(), 'UPSTREAM_TIMEOUT', 504],
     [new errors.HeadersTimeoutError(), 'UPSTREAM_TIMEOUT', 504],
     [new errors.BodyTimeoutError(), 'UPSTREAM_TIMEOUT', 504],
-    [systemError('ETIMEDOUT'), 'UPSTREAM_TIMEOUT', 504]
+    [systemError('ETIMEDOUT'), 'UPSTREAM_TIMEOUT', 504],
+    [new errors.InvalidArgumentError('invalid request path'), 'INTERNAL_ERROR', 500]
   ]
   for (const [error, code, statusCode] of cases) t.match(upstreamError(error), { code, statusCode }, error.message)
 })
