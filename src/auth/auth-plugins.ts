@@ -28,14 +28,13 @@ interface SessionAndUser {
 }
 
 export function createPlugins(models: ReadonlySet<string>, production: boolean): BetterAuthPlugin[] {
-  const plugins: BetterAuthPlugin[] = [
-    admin(),
-    // A raw token is what the database holds: a leaked backup must not be a bunch of keys.
-    bearer({ requireSignature: true })
-  ]
+  const plugins: BetterAuthPlugin[] = [admin()]
+  // Before bearer, whose hook would otherwise hand out the token of the session that this one takes back.
+  if (models.has('twoFactor')) plugins.push(twoFactor())
+  // A raw token is what the database holds: a leaked backup must not be a bunch of keys.
+  plugins.push(bearer({ requireSignature: true }))
   if (models.has('jwks')) plugins.push(jwt(JWT_OPTIONS))
   if (['organization', 'member', 'invitation'].every(model => models.has(model))) plugins.push(organization())
-  if (models.has('twoFactor')) plugins.push(twoFactor())
   // Its page loads a script from jsdelivr.net: for developers only.
   if (!production) plugins.push(openAPI())
   return plugins

@@ -1,14 +1,16 @@
 /** Where the links in mails lead. Better Auth has checked a `callbackURL` the client gave against the trusted origins. */
 import type { Env } from '../config/env.js'
 
-type Places = Pick<Env, 'baseUrl' | 'frontendUrl'>
+type Places = Pick<Env, 'baseUrl' | 'frontendUrl' | 'corsOrigins'>
 
 /** Without a callback of the client's: on to the front end, or no further than the answer itself. */
-export function verificationLink(url: string, { frontendUrl }: Places): string {
+export function verificationLink(url: string, { baseUrl, frontendUrl, corsOrigins }: Places): string {
   const link = new URL(url)
   if (link.searchParams.get('callbackURL') === '/') {
-    if (frontendUrl === null) link.searchParams.delete('callbackURL')
-    else link.searchParams.set('callbackURL', frontendUrl)
+    // Better Auth refuses a link that would lead outside the trusted origins.
+    const trusted = frontendUrl !== null && [baseUrl, ...corsOrigins].includes(new URL(frontendUrl).origin)
+    if (trusted) link.searchParams.set('callbackURL', frontendUrl)
+    else link.searchParams.delete('callbackURL')
   }
   return link.href
 }

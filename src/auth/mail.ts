@@ -24,7 +24,9 @@ export interface Mailer {
   readonly close: () => Promise<void>
 }
 
-export type MailerOptions = MailTransportOptions & { readonly env: Pick<Env, 'baseUrl' | 'frontendUrl'> }
+export type MailerOptions = MailTransportOptions & {
+  readonly env: Pick<Env, 'baseUrl' | 'frontendUrl' | 'corsOrigins'>
+}
 
 export function createMailer(options: MailerOptions): Mailer {
   const { env, log } = options

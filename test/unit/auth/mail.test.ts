@@ -4,14 +4,20 @@ import { passwordResetLink, verificationLink } from '../../../src/auth/mail-link
 import { escapeHtml, passwordResetMail, verificationMail, welcomeMail } from '../../../src/auth/mail-templates.js'
 
 const baseUrl = 'https://gw.test'
-const alone = { baseUrl, frontendUrl: null }
-const withFrontEnd = { baseUrl, frontendUrl: 'https://app.test/' }
+const corsOrigins = ['https://app.test']
+const alone = { baseUrl, corsOrigins, frontendUrl: null }
+const withFrontEnd = { baseUrl, corsOrigins, frontendUrl: 'https://app.test/' }
 
 t.test('a verification link leads where the client asked, else to the front end, else nowhere further', async t => {
   const link = (callback: string) => `${baseUrl}/api/auth/verify-email?token=abc&callbackURL=${callback}`
 
   t.equal(verificationLink(link('%2Fhello'), withFrontEnd), link('%2Fhello'))
   t.equal(verificationLink(link('%2F'), withFrontEnd), link('https%3A%2F%2Fapp.test%2F'))
+  t.equal(
+    verificationLink(link('%2F'), { ...withFrontEnd, corsOrigins: [] }),
+    `${baseUrl}/api/auth/verify-email?token=abc`,
+    'an origin that is not trusted would make the link a dead one'
+  )
   t.equal(verificationLink(link('%2F'), alone), `${baseUrl}/api/auth/verify-email?token=abc`)
 })
 
