@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -116,7 +116,8 @@ async function startOnFreePort(start: (port: number) => Promise<number>): Promis
 
 /** A data directory with the role and its empty database, and the password both roles have. */
 async function templateIn(home: string, binaries: PostgresBinaries): Promise<string> {
-  const name = createHash('sha256').update(`1 ${binaries.postgres}`).digest('hex').slice(0, 12)
+  const { size, mtimeMs } = await stat(binaries.postgres)
+  const name = createHash('sha256').update(`1 ${binaries.postgres} ${size} ${mtimeMs}`).digest('hex').slice(0, 12)
   const target = join(home, `template-${name}`)
   if ((await readFile(join(target, 'password'), 'utf8').catch(() => null)) !== null) return target
 
