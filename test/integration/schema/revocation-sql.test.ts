@@ -30,7 +30,6 @@ t.test('the triggers of revocation', async t => {
       }
       const changes = (model: 'user' | 'session' | 'member', id: string, row: Parameters<typeof update>[4]) => () =>
         update(sql, shape, model, id, row)
-      const s = (token: string): string => `s ${hashToken(token)}`
       const u = `u ${userId}`
 
       t.test('fire when a session ends or changes hands (D12)', async t => {
@@ -291,4 +290,9 @@ t.test('the triggers of revocation', async t => {
 async function epochOf(sql: Sql, shape: AuthShape): Promise<string> {
   const [row] = await sql.unsafe(outboxSql(shape).poll, [null as unknown as string])
   return row?.epoch
+}
+
+/** As the outbox tells that this token's session changed. */
+function s(token: string): string {
+  return `s ${hashToken(token)}`
 }
