@@ -13,7 +13,7 @@ const LEASED = hashToken('leased')
 const SESSION = aSession()
 
 t.test('entries and leases that a lagging replica kept are neither hit nor filled', async t => {
-  const master = await startRedis(t)
+  const master = await startRedis(t, { args: ['--repl-diskless-sync-delay', '0'] })
   const replica = await startRedis(t, { args: ['--replicaof', '127.0.0.1', String(master.port)] })
   const way = await startFlakyLink(t, master.port)
   const link = new RedisLink(`redis://127.0.0.1:${way.port}`, () => {}, 2000)
@@ -33,6 +33,7 @@ t.test('entries and leases that a lagging replica kept are neither hit nor fille
   await eventually(async () => (await direct.client.exists(`{sg}:s:${CACHED}`)) === 1, 'the replica has it')
 
   await direct.client.call('REPLICAOF', 'NO', 'ONE')
+  t.equal(await direct.client.persist(`{sg}:l:${LEASED}`), 1, 'time is not what ends the lease')
   await cache.invalidate([CACHED, LEASED].map(key => ({ kind: 'session', key })))
   t.match((await cache.lookup([CACHED]))?.answers, ['leased'], 'gone from the master')
   way.leadTo(replica.port)
