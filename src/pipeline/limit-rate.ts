@@ -13,7 +13,7 @@ import { tellLimit } from '../edge/limit-headers.js'
 import { limitStore, type SharedCounter } from '../edge/limit-store.js'
 import type { Metrics } from '../edge/metrics.js'
 import { GatewayError } from '../errors.js'
-import type { Route } from '../routes/route-table.js'
+import type { RateLimit } from '../routes/route-table.js'
 
 export interface LimitRateOptions {
   /** Null without Redis: every process counts for itself. */
@@ -25,25 +25,22 @@ type Limiter = ReturnType<Parameters<FastifyPluginAsync>[0]['createRateLimit']>
 
 const limitRatePlugin: FastifyPluginAsync<LimitRateOptions> = async (scope, { sharedCounter, metrics }) => {
   await scope.register(rateLimit, { global: false, store: limitStore(sharedCounter) })
-  const limiters = new WeakMap<Route, Limiter>()
+  const limiters = new WeakMap<RateLimit, Limiter>()
 
-  function limiterOf(route: Route, { max, windowMs }: { max: number; windowMs: number }): Limiter {
-    const known = limiters.get(route)
+  function limiterOf(limit: RateLimit): Limiter {
+    const known = limiters.get(limit)
     if (known !== undefined) return known
-    const limiter = scope.createRateLimit({ max, timeWindow: windowMs, keyGenerator: keyOf })
-    limiters.set(route, limiter)
+    const limiter = scope.createRateLimit({ max: limit.max, timeWindow: limit.windowMs, keyGenerator: keyOf })
+    limiters.set(limit, limiter)
     return limiter
   }
 
   scope.addHook('onRequest', function limitRate(request, reply, done) {
-    const { route } = request.exchange
-    if (route?.rateLimit == null) return done()
-    limiterOf(
-      route,
-      route.rateLimit
-    )(request).then(verdict => {
+    const limit = request.exchange.route?.rateLimit
+    if (limit == null) return done()
+    limiterOf(limit)(request).then(verdict => {
       if (verdict.isAllowed) return done()
-      const retryAfter = tellLimit(reply, route.name, verdict)
+      const retryAfter = tellLimit(reply, limit.name, verdict)
       if (!verdict.isExceeded) return done()
       metrics.rateLimited('route')
       request.exchange.granted = false
@@ -55,9 +52,9 @@ const limitRatePlugin: FastifyPluginAsync<LimitRateOptions> = async (scope, { sh
 /** By user where the route says so and one is known, else by address. */
 function keyOf({ exchange }: FastifyRequest): string {
   const { route, session, clientAddress } = exchange
-  const caller =
-    route?.rateLimit?.by === 'user' && session !== null ? `user:${session.userId}` : addressKey(clientAddress)
-  return `route:${route?.name}:${caller}`
+  const limit = route?.rateLimit
+  const caller = limit?.by === 'user' && session !== null ? `user:${session.userId}` : addressKey(clientAddress)
+  return `route:${limit?.name}:${caller}`
 }
 
 export const limitRate = fp(limitRatePlugin, { name: 'limit-rate', fastify: '5.x', dependencies: ['authorize'] })

@@ -27,7 +27,15 @@ export interface Route {
   readonly consistency: 'cached' | 'strict'
   readonly originCheck: boolean
   readonly redirectToPortal: boolean
-  readonly rateLimit: { readonly max: number; readonly windowMs: number; readonly by: 'user' | 'ip' } | null
+  readonly rateLimit: RateLimit | null
+}
+
+export interface RateLimit {
+  /** Of the route that sets it: what is counted under that name is counted together. */
+  readonly name: string
+  readonly max: number
+  readonly windowMs: number
+  readonly by: 'user' | 'ip'
 }
 
 export type Match =
@@ -139,17 +147,18 @@ function couldBeReadAs(group: Group, other: Group): boolean {
   return group.wildcard && differ && isAtOrBelow(other.folded, group.folded)
 }
 
-function routeOf({ access, ...config }: RouteConfig): Route {
-  return { ...config, access: accessOf(access) }
+function routeOf({ access, rateLimit, ...config }: RouteConfig): Route {
+  return { ...config, access: accessOf(access), rateLimit: rateLimit && { name: config.name, ...rateLimit } }
 }
 
-/** Goes where `written` says, for those who may go where either says. */
+/** Goes where `written` says, for those who may go where either says, counted where it could be read to go. */
 function mergedRoute(written: Route, reading: Route): Route {
   return {
     ...written,
     access: bothOf(written.access, reading.access),
     consistency: written.consistency === 'strict' ? 'strict' : reading.consistency,
-    originCheck: written.originCheck || reading.originCheck
+    originCheck: written.originCheck || reading.originCheck,
+    rateLimit: reading.rateLimit ?? written.rateLimit
   }
 }
 

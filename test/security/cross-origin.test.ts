@@ -1,5 +1,5 @@
 /** What a page of another site can do with the cookies of its visitor, and what it may read. Proxied routes; for /api/auth see auth-requests. */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Outcome, refused, startAttack } from '../support/attack.js'
 
 const APP = 'https://app.test'
@@ -92,7 +92,7 @@ t.test('a read from a foreign page arrives, and its answer is not for that page 
   for (const origin of FOREIGN) {
     const { status, answer } = await send('GET /api/a/x', [`Origin: ${origin}`, user.cookieLine])
     t.equal(status, 200, origin)
-    notForThem(answer, origin)
+    notForThem(t, answer, origin)
   }
 })
 
@@ -100,14 +100,14 @@ t.test('a preflight is answered here, without a cookie, and exactly (E08, E09, E
   const ask = ['Access-Control-Request-Method: PUT', 'Access-Control-Request-Headers: x-a, content-type']
   const ours = await send('OPTIONS /api/a/x', [`Origin: ${APP}`, ...ask])
   t.equal(ours.status, 204)
-  forUs(ours)
+  forUs(t, ours)
   t.match(ours.answer.header('access-control-allow-methods'), /\bPUT\b/)
   t.equal(ours.answer.header('access-control-allow-headers'), 'x-a, content-type')
   t.strictSame(ours.reached, [])
 
   for (const origin of FOREIGN) {
     const theirs = await send('OPTIONS /api/a/x', [`Origin: ${origin}`, user.cookieLine, ...ask])
-    notForThem(theirs.answer, origin)
+    notForThem(t, theirs.answer, origin)
     t.strictSame(theirs.reached, [], origin)
   }
 })
@@ -127,7 +127,7 @@ t.test('refusals can be read by our pages: 401, 403, 404, 405, 429, 502 (E11)', 
     const credential = status === 403 ? [user.cookieLine] : []
     const outcome = await send(request, [`Origin: ${APP}`, ...credential])
     t.equal(outcome.status, status, request)
-    forUs(outcome)
+    forUs(t, outcome)
   }
 })
 
@@ -141,7 +141,7 @@ t.test('an upstream’s own word on origins is not passed on (E12)', async t => 
     gateway.upstream.respond = null
   })
   const ours = await send('GET /api/a/x', [`Origin: ${APP}`, user.cookieLine])
-  forUs(ours)
+  forUs(t, ours)
   t.notMatch(ours.answer.header('access-control-expose-headers'), /secret/i)
   t.strictSame(ours.answer.all('vary').join(', ').split(', ').toSorted(), [
     'Accept',
@@ -149,16 +149,16 @@ t.test('an upstream’s own word on origins is not passed on (E12)', async t => 
     'Cookie',
     'Origin'
   ])
-  notForThem((await send('GET /api/a/x', ['Origin: https://evil.test', user.cookieLine])).answer, 'evil')
+  notForThem(t, (await send('GET /api/a/x', ['Origin: https://evil.test', user.cookieLine])).answer, 'evil')
 })
 
-function forUs({ answer }: Outcome): void {
+function forUs(t: Test, { answer }: Outcome): void {
   t.strictSame(answer.all('access-control-allow-origin'), [APP])
   t.strictSame(answer.all('access-control-allow-credentials'), ['true'])
   t.match(answer.all('vary').join(), /Origin/)
 }
 
-function notForThem(answer: Outcome['answer'], origin: string): void {
+function notForThem(t: Test, answer: Outcome['answer'], origin: string): void {
   t.strictSame(answer.all('access-control-allow-origin'), [], origin)
   t.strictSame(answer.all('access-control-allow-credentials'), [], origin)
   t.match(answer.all('vary').join(), /Origin/, origin)

@@ -1,7 +1,7 @@
 /** Credentials nobody was given: what each of them gets, and that it costs PostgreSQL and Redis nothing. */
 import { createHash, randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { hashToken } from '../../src/session/session.js'
 import { signToken } from '../../src/session/credential.js'
 import { type Outcome, person, refused, startAttack } from '../support/attack.js'
@@ -18,7 +18,7 @@ const encoded = user.cookie.slice(NAME.length + 1)
 
 const withCookie = (value: string) => send('GET /api/a/x', [`Cookie: ${NAME}=${value}`])
 
-function isForged(outcome: Outcome, message: string): void {
+function isForged(t: Test, outcome: Outcome, message: string): void {
   refused(t, outcome, 401, 'INVALID_SESSION', message)
   t.equal(outcome.answer.header('www-authenticate'), 'Bearer realm="session-gateway", error="invalid_token"', message)
 }
@@ -68,11 +68,11 @@ t.test('the cookie as it was set opens the door (C01)', async t => {
 t.test('a forged credential is a 401 that costs no query and no command (C03-C05, C07, C14, C15, C17)', async t => {
   await eventually(async () => (await lookups()).sql === 0, 'earlier look-ups are in the books')
   for (const [name, value] of Object.entries(FORGED)) {
-    isForged(await withCookie(value), name)
+    isForged(t, await withCookie(value), name)
     if (!/[\x80-\xff]/.test(value))
-      isForged(await send('GET /api/a/x', [`Authorization: Bearer ${value}`]), `bearer ${name}`)
+      isForged(t, await send('GET /api/a/x', [`Authorization: Bearer ${value}`]), `bearer ${name}`)
     const strict = await send('GET /api/strict/x', [`Cookie: ${NAME}=${value}`])
-    isForged(strict, `strict ${name}`)
+    isForged(t, strict, `strict ${name}`)
   }
   t.strictSame(await lookups(), { sql: 0, redis: 0 })
 
@@ -89,7 +89,7 @@ t.test('a control byte in a cookie ends at the parser (C14)', async t => {
 t.test('a good signature under an unknown token asks the database once and fills nothing (C06)', async t => {
   const unknown = signToken(randomBytes(16).toString('hex'), SECRET)
   await lookups()
-  isForged(await withCookie(encodeURIComponent(unknown)), 'unknown')
+  isForged(t, await withCookie(encodeURIComponent(unknown)), 'unknown')
   t.equal((await lookups()).sql, 2, 'one statement, which names both tables once')
 
   const redis = new Redis(gateway.redis?.url ?? '')
@@ -126,7 +126,7 @@ t.test(
     const answers = new Set<string>()
     for (const line of lines) {
       const outcome = await send('GET /api/a/x', [line])
-      isForged(outcome, line)
+      isForged(t, outcome, line)
       const { rawHeaders, body } = outcome.answer
       const id = outcome.answer.header('x-request-id') ?? ''
       answers.add(`${rawHeaders.join('\n')}${body.toString()}`.replaceAll(id, '').replace(/\w{3}, \d+ .* GMT/, ''))
@@ -221,5 +221,5 @@ t.test('under https only the __Secure- name counts; an older secret counts while
   for (const [name, cookie, status] of cases) {
     t.equal((await https.send('GET /api/a/x', [`Cookie: ${cookie}`])).status, status, name)
   }
-  isForged(await withCookie(again), 'where the older secret is not listed')
+  isForged(t, await withCookie(again), 'where the older secret is not listed')
 })

@@ -1,6 +1,6 @@
 /** An upstream believes what it reads in X-User-ID, so nobody but the gateway may write it. Through the whole gateway. */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Outcome, refused, startAttack, valuesOf } from '../support/attack.js'
 import { ROUTES } from '../support/gateway.js'
 import { rawAnswerPath } from '../support/upstream.js'
@@ -14,7 +14,7 @@ const behindProxy = await startAttack(t, {
 })
 
 /** Of the one request that reached the upstream. */
-function seen({ reached }: Outcome, name: string): string[] {
+function seen(t: Test, { reached }: Outcome, name: string): string[] {
   t.equal(reached.length, 1, 'reached the upstream')
   return reached.flatMap(request => valuesOf(request, name))
 }
@@ -36,7 +36,7 @@ t.test('X-User-ID is the session’s, whatever the client writes and however it 
   ]
   for (const name of spellings) {
     const outcome = await send('GET /api/a/x', [`${name}: ${admin.id}`, user.cookieLine, `${name}: ${admin.id}`])
-    t.strictSame(seen(outcome, 'X-User-ID'), [user.id], name)
+    t.strictSame(seen(t, outcome, 'X-User-ID'), [user.id], name)
   }
 })
 
@@ -75,20 +75,20 @@ t.test('no route is a tunnel for forged identity, signed in or not (B04)', async
 
 t.test('a session says nothing on a public route', async t => {
   const outcome = await send('GET /public/x', [user.cookieLine])
-  t.strictSame(seen(outcome, 'X-User-ID'), [])
-  t.strictSame(seen(outcome, 'Cookie'), [])
+  t.strictSame(seen(t, outcome, 'X-User-ID'), [])
+  t.strictSame(seen(t, outcome, 'Cookie'), [])
 })
 
 t.test('Connection takes away nothing that the gateway adds (B06, CVE-2026-33805)', async t => {
   const listed = 'x-user-id, X-User-Email, x-user-roles, authorization, x-session-id, x-request-id, x-forwarded-for'
   const outcome = await send('GET /api/a/x', [`Connection: ${listed}`, 'Connection: x-user-email', user.cookieLine])
 
-  t.strictSame(seen(outcome, 'X-User-ID'), [user.id])
-  t.strictSame(seen(outcome, 'X-User-Email'), [user.email])
-  t.strictSame(seen(outcome, 'X-User-Roles'), ['user'])
-  t.strictSame(seen(outcome, 'Authorization'), ['Bearer the-internal-key'])
-  t.strictSame(seen(outcome, 'X-Forwarded-For'), ['127.0.0.1'])
-  t.equal(seen(outcome, 'X-Request-ID').length, 1)
+  t.strictSame(seen(t, outcome, 'X-User-ID'), [user.id])
+  t.strictSame(seen(t, outcome, 'X-User-Email'), [user.email])
+  t.strictSame(seen(t, outcome, 'X-User-Roles'), ['user'])
+  t.strictSame(seen(t, outcome, 'Authorization'), ['Bearer the-internal-key'])
+  t.strictSame(seen(t, outcome, 'X-Forwarded-For'), ['127.0.0.1'])
+  t.equal(seen(t, outcome, 'X-Request-ID').length, 1)
 })
 
 t.test('hop-by-hop headers end at the gateway in both directions (B08, B09, B10)', async t => {
@@ -97,10 +97,10 @@ t.test('hop-by-hop headers end at the gateway in both directions (B08, B09, B10)
   const outcome = await send('GET /api/a/x', [...lines, ...more, `${user.cookieLine}; theme=dark`])
   t.equal(outcome.status, 200)
   for (const name of ['Upgrade', 'HTTP2-Settings', 'X-Mine', 'Keep-Alive', 'TE', 'Trailer', 'Proxy-Authorization']) {
-    t.strictSame(seen(outcome, name), [], name)
+    t.strictSame(seen(t, outcome, name), [], name)
   }
-  t.strictSame(seen(outcome, 'Cookie'), ['theme=dark'])
-  t.strictSame(seen(outcome, 'Host'), [new URL(gateway.upstream.origin).host])
+  t.strictSame(seen(t, outcome, 'Cookie'), ['theme=dark'])
+  t.strictSame(seen(t, outcome, 'Host'), [new URL(gateway.upstream.origin).host])
 
   const answer = 'HTTP/1.1 200 OK\r\nConnection: X-Secret\r\nX-Secret: 1\r\nX-User-ID: x\r\nServer: nginx\r\n'
   const cookies = 'Set-Cookie: better-auth.session_token=fixed\r\nSet-Cookie: theme=dark\r\n'
@@ -128,7 +128,7 @@ t.test('our credentials stay with us: cookie, bearer, in every line that carries
     }
   }
   const basic = await send('GET /open/x', ['Authorization: Basic eDp5'])
-  t.strictSame(seen(basic, 'Authorization'), ['Basic eDp5'], 'what is the upstream’s passes')
+  t.strictSame(seen(t, basic, 'Authorization'), ['Basic eDp5'], 'what is the upstream’s passes')
 })
 
 t.test(
@@ -149,9 +149,9 @@ t.test(
     const outcome = await send('GET /api/a/x', [...claims, ...more, ...other, user.cookieLine])
 
     t.notMatch(allOf(outcome), /6\.6\.6\.6|evil|666/)
-    t.strictSame(seen(outcome, 'X-Forwarded-For'), ['127.0.0.1'])
-    t.strictSame(seen(outcome, 'X-Forwarded-Proto'), ['http'])
-    t.strictSame(seen(outcome, 'X-Forwarded-Host'), [`localhost:${gateway.port}`])
+    t.strictSame(seen(t, outcome, 'X-Forwarded-For'), ['127.0.0.1'])
+    t.strictSame(seen(t, outcome, 'X-Forwarded-Proto'), ['http'])
+    t.strictSame(seen(t, outcome, 'X-Forwarded-Host'), [`localhost:${gateway.port}`])
     t.equal(gateway.log.findLast(line => line['path'] === '/api/a/x')?.['ip'], '127.0.0.1')
   }
 )
@@ -172,14 +172,14 @@ t.test('behind a trusted proxy the client is the right-most hop that is not ours
   for (const [chain, client] of chains) {
     const outcome = await send('GET /api/a/x', [`X-Forwarded-For: ${chain}`, user.cookieLine])
     t.equal(gateway.log.findLast(line => line['path'] === '/api/a/x')?.['ip'], client, chain)
-    t.strictSame(seen(outcome, 'X-Forwarded-For'), [chain === '' ? '127.0.0.1' : `${chain}, 127.0.0.1`], chain)
+    t.strictSame(seen(t, outcome, 'X-Forwarded-For'), [chain === '' ? '127.0.0.1' : `${chain}, 127.0.0.1`], chain)
   }
   const long = Array<string>(51).fill('9.9.9.9').join(', ')
   refused(t, await send('GET /api/a/x', [`X-Forwarded-For: ${long}`, user.cookieLine]), 400, 'BAD_REQUEST')
 
   const told = await send('GET /api/a/x', ['X-Forwarded-Host: app.test', 'X-Forwarded-Proto: https', user.cookieLine])
-  t.strictSame(seen(told, 'X-Forwarded-Host'), ['app.test'])
-  t.strictSame(seen(told, 'X-Forwarded-Proto'), ['https'])
+  t.strictSame(seen(t, told, 'X-Forwarded-Host'), ['app.test'])
+  t.strictSame(seen(t, told, 'X-Forwarded-Proto'), ['https'])
   const forged = await send(
     'GET /public/x',
     FORGED.map(name => `${name}: forged`)
@@ -191,8 +191,8 @@ t.test('a trace goes on from a trusted proxy only, and only when it is one (B23)
   const [trace, parent] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331']
   const valid = `traceparent: 00-${trace}-${parent}-01`
   const traced = await behindProxy.send('GET /public/x', [valid, 'tracestate: a=1'])
-  t.match(seen(traced, 'traceparent'), [new RegExp(`^00-${trace}-(?!${parent})[0-9a-f]{16}-01$`)])
-  t.strictSame(seen(traced, 'tracestate'), ['a=1'])
+  t.match(seen(t, traced, 'traceparent'), [new RegExp(`^00-${trace}-(?!${parent})[0-9a-f]{16}-01$`)])
+  t.strictSame(seen(t, traced, 'tracestate'), ['a=1'])
 
   const others = [
     [`traceparent: 00-${trace}-${parent}`],
@@ -203,9 +203,9 @@ t.test('a trace goes on from a trusted proxy only, and only when it is one (B23)
   ]
   for (const lines of others) {
     const outcome = await behindProxy.send('GET /public/x', [...lines, 'tracestate: a=1'])
-    t.match(seen(outcome, 'traceparent'), [/^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-01$/])
+    t.match(seen(t, outcome, 'traceparent'), [/^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-01$/])
     t.notMatch(allOf(outcome), trace, lines.join())
-    t.strictSame(seen(outcome, 'tracestate'), [], lines.join())
+    t.strictSame(seen(t, outcome, 'tracestate'), [], lines.join())
   }
   t.notMatch(
     allOf(await send('GET /public/x', [valid, 'tracestate: a=1'])),
@@ -215,7 +215,7 @@ t.test('a trace goes on from a trusted proxy only, and only when it is one (B23)
 })
 
 t.test('the assertion is for one upstream, for a minute, and no login here (B30, ASVS 9.2.4)', async t => {
-  const [assertion = ''] = seen(await send('GET /api/b/x', [user.cookieLine]), 'X-Gateway-Assertion')
+  const [assertion = ''] = seen(t, await send('GET /api/b/x', [user.cookieLine]), 'X-Gateway-Assertion')
   const [head = '', body = '', signature = ''] = assertion.split('.')
   const [header, claims] = [head, body].map(part => JSON.parse(Buffer.from(part, 'base64url').toString()))
   const jwks = (await (await fetch(`${gateway.origin}/.well-known/jwks.json`)).json()) as { keys: { kid: string }[] }
@@ -238,5 +238,5 @@ t.test('the assertion is for one upstream, for a minute, and no login here (B30,
     const code = line.startsWith('X-') ? 'AUTHENTICATION_REQUIRED' : 'INVALID_SESSION'
     refused(t, await send('GET /api/a/x', [line]), 401, code, line.split(' ')[0])
   }
-  t.strictSame(seen(await send('GET /api/a/x', [user.cookieLine]), 'X-Gateway-Assertion'), [], 'a has no audience')
+  t.strictSame(seen(t, await send('GET /api/a/x', [user.cookieLine]), 'X-Gateway-Assertion'), [], 'a has no audience')
 })

@@ -1,5 +1,5 @@
 /** Where does a request end? If two servers can disagree, the rest of one becomes the next one (request smuggling). */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Outcome, refused, startAttack } from '../support/attack.js'
 import { eventually } from '../support/eventually.js'
 import { RawConnection } from '../support/raw-http.js'
@@ -10,7 +10,7 @@ const signedIn = [user.cookieLine, `Origin: ${gateway.origin}`]
 
 const post = (framing: readonly string[], body: string) => send('POST /api/a/x', [...signedIn, ...framing], body)
 
-function faulty(outcome: Outcome, message: string, status = 400): void {
+function faulty(t: Test, outcome: Outcome, message: string, status = 400): void {
   refused(t, outcome, status, 'BAD_REQUEST', message)
   t.match(outcome.answer.header('connection'), /^close$/i, `${message}: closed`)
 }
@@ -33,7 +33,7 @@ t.test('a length that can be read in two ways is refused, and the connection end
     'above 2^53': ['Content-Length: 9007199254740993'],
     'above 2^64': ['Content-Length: 18446744073709551620']
   }
-  for (const [name, framing] of Object.entries(lengths)) faulty(await post(framing, '0\r\n\r\n'), name)
+  for (const [name, framing] of Object.entries(lengths)) faulty(t, await post(framing, '0\r\n\r\n'), name)
 })
 
 t.test('a transfer coding other than chunked, or in HTTP/1.0, is refused (G02, RFC 9112 section 6.1)', async t => {
@@ -51,10 +51,10 @@ t.test('a transfer coding other than chunked, or in HTTP/1.0, is refused (G02, R
     'a parameter': ['Transfer-Encoding: chunked;x=1'],
     blank: ['Transfer-Encoding:']
   }
-  for (const [name, framing] of Object.entries(codings)) faulty(await post(framing, '0\r\n\r\n'), name)
+  for (const [name, framing] of Object.entries(codings)) faulty(t, await post(framing, '0\r\n\r\n'), name)
 
   const old = ['POST /api/a/x HTTP/1.0', HOST, ...signedIn, 'Transfer-Encoding: chunked', '', '0\r\n\r\n'].join('\r\n')
-  faulty(await sendBytes(old), 'HTTP/1.0')
+  faulty(t, await sendBytes(old), 'HTTP/1.0')
   t.match((await post(['Transfer-Encoding: ChunKed'], '3\r\nabc\r\n0\r\n\r\n')).reached, [{ bodyLength: 3 }])
 })
 
@@ -64,8 +64,9 @@ t.test('another spelling of a framing header frames nothing, here or behind us',
   t.notMatch(reached[0]?.rawHeaders, /_/)
 })
 
+const request = (head: string) => `GET /api/a/x HTTP/1.1\r\n${head}\r\n${user.cookieLine}\r\n\r\n`
+
 t.test('header lines end with CRLF and go over one line each (G03)', async t => {
-  const request = (head: string) => `GET /api/a/x HTTP/1.1\r\n${head}\r\n${user.cookieLine}\r\n\r\n`
   const sections: Readonly<Record<string, string>> = {
     'bare LF everywhere': request(HOST).replaceAll('\r\n', '\n'),
     'bare LF once': request(`${HOST}\nX: y`),
@@ -79,12 +80,13 @@ t.test('header lines end with CRLF and go over one line each (G03)', async t => 
     'no name': request(`${HOST}\r\n: y`),
     'a name above 0x7f': request(`${HOST}\r\nX\x80: y`)
   }
-  for (const [name, bytes] of Object.entries(sections)) faulty(await sendBytes(bytes), name)
+  for (const [name, bytes] of Object.entries(sections)) faulty(t, await sendBytes(bytes), name)
   t.equal((await sendBytes(`\r\n${request(HOST)}`)).status, 200, 'one empty line before a request may be skipped')
 })
 
+const chunked = (body: string) => post(['Transfer-Encoding: chunked'], body)
+
 t.test('chunks are sized in plain hex, end where they say, and cannot be used to waste our time (G04)', async t => {
-  const chunked = (body: string) => post(['Transfer-Encoding: chunked'], body)
   const bodies = ['G\r\n', '-1\r\n', '0x3\r\nabc\r\n0\r\n\r\n', `${'1'.repeat(17)}\r\n`, ' 3\r\nabc\r\n0\r\n\r\n']
   const ends = ['3\r\nabcX\r\n0\r\n\r\n', '3\nabc\n0\n\n', '3\r\nabcd\r\n0\r\n\r\n', '3;\nabc\r\n0\r\n\r\n']
   for (const body of [...bodies, ...ends]) {
@@ -110,7 +112,7 @@ t.test('a trailer never becomes a header (G05)', async t => {
 })
 
 /** All that comes back on one connection, and what the upstream saw before a request that was sent afterwards. */
-async function pipeline(...parts: readonly string[]): Promise<{ statuses: string[]; reached: string[] }> {
+async function pipeline(t: Test, ...parts: readonly string[]): Promise<{ statuses: string[]; reached: string[] }> {
   const before = gateway.upstream.received.length
   const connection = await RawConnection.open(gateway.port)
   for (const part of parts) {
@@ -130,7 +132,7 @@ t.test('nothing behind a refused body is taken for a request (G06, RFC 9112 sect
   const smuggled = ['GET /api/a/admin/smuggled HTTP/1.1', HOST, admin.cookieLine, '', ''].join('\r\n')
   const anonymous = (...framing: string[]) => ['POST /api/a/x HTTP/1.1', HOST, ...framing, '', ''].join('\r\n')
   const [five, whole] = [anonymous('Content-Length: 5'), anonymous(`Content-Length: ${smuggled.length}`)]
-  const chunked = anonymous('Transfer-Encoding: chunked')
+  const inChunks = anonymous('Transfer-Encoding: chunked')
   const tooLarge = ['POST /api/auth/sign-in/email HTTP/1.1', HOST, 'Content-Type: application/json']
   const oversized = [...tooLarge, 'Content-Length: 5000000', '', ''].join('\r\n')
   const oversizedChunks = [
@@ -146,14 +148,14 @@ t.test('nothing behind a refused body is taken for a request (G06, RFC 9112 sect
     ['behind the body', [`${five}abcde${smuggled}`], '401'],
     ['behind the body, later', [five, `abcde${smuggled}`], '401'],
     ['in place of the body', [five, smuggled], '401'],
-    ['behind chunks', [`${chunked}0\r\n\r\n${smuggled}`], '401'],
-    ['behind chunks, later', [chunked, `0\r\n\r\n${smuggled}`], '401'],
+    ['behind chunks', [`${inChunks}0\r\n\r\n${smuggled}`], '401'],
+    ['behind chunks, later', [inChunks, `0\r\n\r\n${smuggled}`], '401'],
     ['behind a body that is too large', [oversized + smuggled], '413'],
     ['behind chunks that are too large', [oversizedChunks.join('\r\n') + smuggled], '413'],
     ['behind framing faults', [anonymous('Transfer-Encoding: gzip, chunked') + `0\r\n\r\n${smuggled}`], '400']
   ]
   for (const [name, parts, status] of cases) {
-    t.strictSame(await pipeline(...parts), { statuses: [status], reached: [] }, name)
+    t.strictSame(await pipeline(t, ...parts), { statuses: [status], reached: [] }, name)
   }
 })
 
@@ -163,17 +165,17 @@ t.test('nothing behind a last request is taken for one, and its answer is not lo
   const old = ['GET /api/a/old HTTP/1.0', user.cookieLine, '', ''].join('\r\n')
   const plain = ['GET /api/a/__fault/slow/20 HTTP/1.1', HOST, user.cookieLine, '', ''].join('\r\n')
 
-  t.strictSame(await pipeline(last + smuggled), { statuses: ['200'], reached: ['/api/a/last'] })
-  t.strictSame(await pipeline(old + smuggled), { statuses: ['200'], reached: ['/api/a/old'] })
-  const garbage = await pipeline(`${plain}GARBAGE\r\n\r\n${smuggled}`)
+  t.strictSame(await pipeline(t, last + smuggled), { statuses: ['200'], reached: ['/api/a/last'] })
+  t.strictSame(await pipeline(t, old + smuggled), { statuses: ['200'], reached: ['/api/a/old'] })
+  const garbage = await pipeline(t, `${plain}GARBAGE\r\n\r\n${smuggled}`)
   t.strictSame(garbage, { statuses: ['200'], reached: ['/api/a/__fault/slow/20'] }, 'garbage behind it')
 })
 
 t.test('a connection is not signed in: every request on it shows its own proof (G07)', async t => {
   const connection = await RawConnection.open(gateway.port)
   t.teardown(() => connection.destroy())
-  const ask = (line: string) => `GET /api/a/x HTTP/1.1\r\n${HOST}\r\n${line}\r\n\r\n`
-  void connection.send(ask(user.cookieLine) + ask('X: y') + ask(admin.cookieLine) + ask(user.cookieLine))
+  const proofs = [user.cookieLine, 'X: y', admin.cookieLine, user.cookieLine]
+  void connection.send(proofs.map(line => `GET /api/a/x HTTP/1.1\r\n${HOST}\r\n${line}\r\n\r\n`).join(''))
   const answers = [
     await connection.answer(),
     await connection.answer(),
@@ -189,24 +191,25 @@ t.test('a connection is not signed in: every request on it shows its own proof (
   t.strictSame(ids, [user.id, undefined, admin.id, user.id], 'and each answer is that of its request')
 })
 
+const expectant = (line: string) =>
+  `POST /api/a/x HTTP/1.1\r\n${HOST}\r\n${line}\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n`
+
 t.test('Expect: only 100-continue, and only after the check (G08, G10)', async t => {
   for (const expectation of ['pony', '100-continue, pony', '100_continue', '200-ok']) {
     refused(t, await post(['Content-Length: 3', `Expect: ${expectation}`], 'abc'), 417, 'BAD_REQUEST', expectation)
   }
   const connection = await RawConnection.open(gateway.port)
   t.teardown(() => connection.destroy())
-  const head = (line: string) =>
-    `POST /api/a/x HTTP/1.1\r\n${HOST}\r\n${line}\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n`
-  void connection.send(head(signedIn.join('\r\n')))
+  void connection.send(expectant(signedIn.join('\r\n')))
   t.equal((await connection.interim()).status, 100)
   void connection.send('abc')
   t.equal((await connection.answer()).status, 200)
-  void connection.send(head('X: y'))
+  void connection.send(expectant('X: y'))
   t.equal((await connection.interim()).status, 401, 'a stranger is not asked for a body')
 
   const old = await RawConnection.open(gateway.port)
   t.teardown(() => old.destroy())
-  void old.send(head(signedIn.join('\r\n')).replace('HTTP/1.1', 'HTTP/1.0') + 'abc')
+  void old.send(expectant(signedIn.join('\r\n')).replace('HTTP/1.1', 'HTTP/1.0') + 'abc')
   t.equal((await old.interim()).status, 200, 'HTTP/1.0 knows no 100')
 })
 
