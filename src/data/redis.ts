@@ -63,6 +63,8 @@ export class RedisLink {
 
   /** Ends the connection. What is under way is lost; nothing of ours minds. */
   close(): void {
+    this.#connection++
+    this.#run = ''
     this.client.disconnect()
   }
 
