@@ -17,7 +17,7 @@ const HEARTBEAT_MS = 3000
 const CLOCK_MARGIN_MS = 100
 const RETRY_MS = 100
 const ATTEMPTS = 3
-/** A copy of Redis's data that takes over is seconds old, never minutes. */
+/** Rows are forgotten below a cursor that old: a copy of Redis's data that takes over is seconds old, never minutes. */
 const COLLECT_MS = 15 * 60 * 1000
 
 export interface FeedOptions {
@@ -47,7 +47,6 @@ const NOTHING: Applied = { nonce: '', beats: 0, ids: new Set() }
  * it vouches for anything. Data that came back from an older copy brings its older cursor along. Where there is no
  * cursor, or one of another server (a new database, a failover), nothing can be vouched for: the value of the
  * heartbeat changes, which ends all entries and leases at once, and the cursor begins at the present.
- * Rows of the outbox are collected only below a cursor that was in force minutes ago.
  */
 export class RevocationFeed {
   readonly #options: FeedOptions
@@ -185,7 +184,6 @@ export class RevocationFeed {
     this.#options.onChange?.(current, reason)
   }
 
-  /** The cursor of a while ago: what lies below it was applied then, also by those who were slow. */
   async #collectSometimes(): Promise<void> {
     const { dueAt, cursor } = this.#collect
     if (performance.now() < dueAt) return
