@@ -1,7 +1,7 @@
 /** `session-gateway start`: configuration, what a bare machine lacks, the app, and an orderly end. */
 import cluster from 'node:cluster'
 import { parseArgs } from 'node:util'
-import { type Logger, destination, pino } from 'pino'
+import type { Logger } from 'pino'
 import { type App, createApp } from '../app.js'
 import { environment } from '../config/dot-env.js'
 import { type Config, loadConfig } from '../config/load-config.js'
@@ -10,6 +10,7 @@ import { checkRoutes } from '../routes/route-rules.js'
 import { startTryIt, type TryIt } from '../try-it.js'
 import { welcome } from './banner.js'
 import { openLocal } from './local-parts.js'
+import { createLog } from './log.js'
 import { printProblems } from './problems.js'
 import { answerFirstProcess, createWorkers } from './workers.js'
 
@@ -78,21 +79,6 @@ function sentenceFor(error: NodeJS.ErrnoException & { port?: number }): string {
     return `PostgreSQL does not answer (${code}). Is it running, and does DATABASE_URL name it?`
   }
   return `The gateway could not start: ${code ?? ''} ${error.message}`
-}
-
-/** Lines are gathered and written together: one system call for each would cost more than the rest of the log. */
-function createLog(level: string): Logger {
-  const stream = destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 250 })
-  process.on('exit', () => {
-    try {
-      stream.flushSync()
-    } catch {
-      // Nobody reads stdout any more.
-    }
-  })
-  // A full disk or a closed pipe must not end a gateway: the lines are lost, the requests are not.
-  stream.on('error', () => {})
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
 }
 
 function obeySignals(closeAll: () => Promise<void>, log: Logger): void {

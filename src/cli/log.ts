@@ -1,0 +1,54 @@
+/**
+ * JSON lines on stdout, gathered and written together. Every write wakes a thread: in pino's own portions of
+ * 4 KiB that took a loaded gateway 13 µs a request, a seventh of its time; in portions of 64 KiB next to nothing
+ * (2026-11-21). A line is on its way after a quarter of a second at the latest.
+ */
+import { destination, type Logger, pino } from 'pino'
+
+const PORTION = 65_536
+const FLUSH_MS = 250
+/** What nobody takes is dropped: a stuck log must not become a full memory. */
+const MOST_WAITING = 33_554_432
+
+export function createLog(level: string): Logger {
+  const stdout = destination({ dest: 1, sync: false, maxLength: MOST_WAITING })
+  // A full disk or a closed pipe must not end a gateway: the lines are lost, the requests are not.
+  stdout.on('error', () => {})
+  let text = ''
+  let timer: NodeJS.Timeout | null = null
+
+  const flush = () => {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    if (text !== '') stdout.write(text)
+    text = ''
+  }
+  process.on('exit', () => {
+    try {
+      flush()
+      stdout.flushSync()
+    } catch {
+      // Nobody reads stdout any more.
+    }
+  })
+  const write = (line: string) => {
+    text += line
+    if (text.length >= PORTION) flush()
+    else timer ??= setTimeout(flush, FLUSH_MS).unref()
+  }
+  return pino({ level, base: null, timestamp: createTimestamp() }, { write })
+}
+
+/** A busy gateway writes dozens of lines in one millisecond; the date is spelt once for all of them. */
+function createTimestamp(): () => string {
+  let at = 0
+  let text = ''
+  return () => {
+    const now = Date.now()
+    if (now !== at) {
+      at = now
+      text = `,"time":"${new Date(now).toISOString()}"`
+    }
+    return text
+  }
+}
