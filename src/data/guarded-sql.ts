@@ -16,6 +16,8 @@ const MAX_RETRIES = 3
 const FIRST_RETRY_MS = 100
 /** Retries included. */
 const OVERALL_MS = 1500
+/** A try with less would give up a pool that is well. */
+const LEAST_DEADLINE_MS = 250
 
 export type Parameter = string | null
 
@@ -49,8 +51,10 @@ export class GuardedSql {
       try {
         return await this.#once<Row>(text, parameters, Math.min(DEADLINE_MS, end - performance.now()))
       } catch (error) {
-        if (!isConnectionFailure(error) || retry === MAX_RETRIES) throw unavailable('postgres', error)
-        await sleep(FIRST_RETRY_MS * 2 ** retry)
+        const delay = FIRST_RETRY_MS * 2 ** retry
+        const isLast = retry === MAX_RETRIES || performance.now() + delay > end - LEAST_DEADLINE_MS
+        if (isLast || !isConnectionFailure(error)) throw unavailable('postgres', error)
+        await sleep(delay)
       }
     }
   }
