@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/data/postgres-cluster.js'
 
 const PROGRAMS = ['redis-server', 'valkey-server']
+const DIR = 'session-gateway-redis-'
 const START_DEADLINE_MS = 10_000
 const MISSING =
   'No redis-server and no valkey-server on PATH. Install one: apt-get install redis-server, brew install redis, or apk add redis.'
@@ -39,7 +40,8 @@ export interface RedisOptions {
 type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export async function startRedis(scope: Scope, options: RedisOptions = {}): Promise<TestRedis> {
-  const dir = await mkdtemp(join(tmpdir(), 'session-gateway-redis-'))
+  await sweep()
+  const dir = await mkdtemp(join(tmpdir(), `${DIR}${process.pid}-`))
   const { child: first, port } = await launchOnFreePort(dir, options)
   let child = first
 
@@ -81,7 +83,7 @@ async function launchOnFreePort(dir: string, options: RedisOptions): Promise<{ c
 async function launch(dir: string, port: number, { args = [], sentinel }: RedisOptions): Promise<ChildProcess> {
   const config = join(dir, 'redis.conf')
   await writeFile(config, sentinel ?? 'save ""\nappendonly no\n')
-  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir]
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--pidfile', join(dir, 'pid')]
   const all = [config, ...(sentinel === undefined ? [] : ['--sentinel']), ...own, ...args]
   for (const program of PROGRAMS) {
     const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -130,4 +132,27 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   // A stopped process takes no SIGTERM until it goes on.
   child.kill('SIGCONT')
   await gone
+}
+
+/** Servers of test processes that were killed before they could clean up. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const owner = Number(name.startsWith(DIR) ? name.slice(DIR.length).split('-')[0] : '')
+    if (!(owner > 0) || isAlive(owner)) continue
+    const dir = join(tmpdir(), name)
+    const pid = Number(await readFile(join(dir, 'pid'), 'utf8').catch(() => ''))
+    // By now the number may belong to any other process; where nobody can tell, it is left alone.
+    const isOurs = pid > 0 && (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === dir
+    if (isOurs) process.kill(pid, 'SIGKILL')
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
