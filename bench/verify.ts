@@ -36,6 +36,8 @@ export function otherWorkIn(
   requests: number,
   sessions: number
 ): string | null {
+  // A machine that stands still for seconds is no property of the gate.
+  if (requests === 0) return `${scenario.name}: not one request was answered`
   if (scenario.source === null) return null
   const asked = Object.keys(after).map(source => [source, (after[source] ?? 0) - (before[source] ?? 0)] as const)
   const total = asked.reduce((sum, [, count]) => sum + count, 0)
