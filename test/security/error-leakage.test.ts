@@ -1,4 +1,5 @@
 /** What an error tells its reader: a code, a sentence, an id. Nothing about what is inside or behind the gateway. */
+import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { createPeerReader } from '../../src/edge/client-address.js'
@@ -139,8 +140,7 @@ async function startBroken(): Promise<{ port: number; text: () => string }> {
   }
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
-  const [address] = app.addresses()
-  return { port: address?.port ?? 0, text }
+  return { port: (app.server.address() as AddressInfo).port, text }
 }
 
 t.test('a bug is a 500 that says nothing, whatever is thrown (J02)', async t => {

@@ -18,7 +18,7 @@ t.test('a request is one line of bounded length, with nothing to act on in it (J
   for (const target of targets) {
     const lines = await linesOf(() => send(`GET ${target}`, ['User-Agent: \x9b2J"}', 'Referer: {"level":60}']))
     t.equal(lines.length, 1, target)
-    t.notMatch(lines[0], /[\x00-\x1f\x7f-\x9f\u2028\u2029]/, target)
+    t.notMatch(lines[0], /[\p{Cc}\p{Zl}\p{Zp}]/u, target)
     t.ok((lines[0]?.length ?? 0) <= 8192, `${target.slice(0, 40)}: ${lines[0]?.length} characters`)
   }
 })
