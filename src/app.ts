@@ -2,7 +2,8 @@
  * The composition root: opens what the gateway stands on, builds every room once, hands each what it needs,
  * and closes all of it in reverse. Nothing is looked up anywhere else.
  */
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
 import { systemClock } from './clock.js'
 import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
@@ -40,7 +41,7 @@ const LOAD_BALANCER_MS = 3_000
 const DRAIN_MS = 8_000
 
 /** Throws ConfigError for a database the gateway cannot work with, and the driver's error for one that is away. */
-export async function createApp(config: AppConfig, log: FastifyBaseLogger): Promise<App> {
+export async function createApp(config: AppConfig, log: Logger): Promise<App> {
   const { env } = config
   const phase = { draining: false, closing: false }
   const metrics = new Metrics()

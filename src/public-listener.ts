@@ -23,7 +23,6 @@ export interface PublicListenerOptions
     ReplyHeadersOptions,
     JwksRoutesOptions,
     GatewayOptions {
-  readonly log: FastifyBaseLogger
   readonly corsOrigins: readonly string[]
   /** Asked with a lower-case authority: may a request in absolute form name it? */
   readonly isOurs: (authority: string) => boolean
@@ -58,7 +57,7 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
 
 function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
   const app = Fastify({
-    loggerInstance: log,
+    loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     // The log line carries the request id itself; a child logger per request would cost more than the line.
     childLoggerFactory: logger => logger,

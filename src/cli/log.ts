@@ -11,7 +11,7 @@ const FLUSH_MS = 250
 const MOST_WAITING = 33_554_432
 
 export function createLog(level: string): Logger {
-  const stdout = destination({ dest: 1, sync: false, maxLength: MOST_WAITING })
+  const stdout = destination({ dest: 1, sync: false, maxLength: MOST_WAITING, contentMode: 'buffer' })
   // A full disk or a closed pipe must not end a gateway: the lines are lost, the requests are not.
   stdout.on('error', () => {})
   let text = ''
@@ -20,7 +20,7 @@ export function createLog(level: string): Logger {
   const flush = () => {
     if (timer !== null) clearTimeout(timer)
     timer = null
-    if (text !== '') stdout.write(text)
+    if (text !== '') stdout.write(Buffer.from(text) as unknown as string)
     text = ''
   }
   process.on('exit', () => {

@@ -5,9 +5,11 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { type Logger, symbols } from 'pino'
 import type { Metrics } from './metrics.js'
 
 export interface AccessLogOptions {
+  readonly log: Logger
   readonly metrics: Metrics
 }
 
@@ -16,11 +18,13 @@ const CLIENT_CLOSED_REQUEST = 499
 /** A path may be 8 KiB; a log line may not (OWASP ASVS 16.4.1). */
 const LONGEST_PATH = 1024
 
-const accessLogPlugin: FastifyPluginAsync<AccessLogOptions> = async (scope, { metrics }) => {
+const accessLogPlugin: FastifyPluginAsync<AccessLogOptions> = async (scope, { log, metrics }) => {
+  const write = lineWriter(log)
+
   scope.addHook('onRequest', function accessLog(request, reply, done) {
     if (!isHealthCheck(request)) {
       // 'close' comes after 'finish' and after an abort alike: exactly one line either way.
-      reply.raw.once('close', () => writeLine(request, reply.raw, metrics))
+      reply.raw.once('close', () => finish(request, reply.raw, metrics, write))
     }
     done()
   })
@@ -30,27 +34,38 @@ function isHealthCheck({ url }: FastifyRequest): boolean {
   return url === '/livez' || url === '/readyz'
 }
 
-function writeLine(request: FastifyRequest, response: ServerResponse, metrics: Metrics): void {
-  const { exchange, method } = request
-  const totalMs = performance.now() - exchange.startedAt
+function finish(request: FastifyRequest, response: ServerResponse, metrics: Metrics, write: LineWriter): void {
+  const totalMs = performance.now() - request.exchange.startedAt
   const status = response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST
-  const route = exchange.route?.name ?? ownRouteOf(request)
-  metrics.requestDone(route, method, status, totalMs)
-  request.log.info({
-    requestId: exchange.requestId,
-    method,
-    path: pathOf(request).slice(0, LONGEST_PATH),
-    route,
-    status,
-    granted: exchange.granted,
-    reason: exchange.reason,
-    source: exchange.source ?? 'none',
-    userId: exchange.session?.userId ?? null,
-    authMs: round(exchange.authMs),
-    upstreamMs: exchange.upstreamMs === null ? null : round(exchange.upstreamMs),
-    totalMs: round(totalMs),
-    ip: exchange.clientAddress
-  })
+  const route = request.exchange.route?.name ?? ownRouteOf(request)
+  metrics.requestDone(route, request.method, status, totalMs)
+  write(request, route, status, totalMs)
+}
+
+type LineWriter = (request: FastifyRequest, route: string | null, status: number, totalMs: number) => void
+
+/**
+ * Written by hand into pino's own stream: a line through `log.info` takes 7 µs, as long as the whole decision, and
+ * this one takes 2 (2026-11-21). Whatever a client can write into goes through JSON.stringify.
+ */
+function lineWriter(log: Logger): LineWriter {
+  if (!log.isLevelEnabled('info')) return () => {}
+  const { [symbols.streamSym]: stream, [symbols.timeSym]: time } = log as unknown as {
+    [symbols.streamSym]: { write: (line: string) => void }
+    [symbols.timeSym]: () => string
+  }
+  return (request, route, status, totalMs) => {
+    const { exchange, method } = request
+    const { requestId, granted, reason, source, session, authMs, upstreamMs, clientAddress } = exchange
+    stream.write(
+      `{"level":30${time()},"requestId":"${requestId}","method":"${method}"` +
+        `,"path":${JSON.stringify(pathOf(request).slice(0, LONGEST_PATH))},"route":${JSON.stringify(route)}` +
+        `,"status":${status},"granted":${granted},"reason":${JSON.stringify(reason)},"source":"${source ?? 'none'}"` +
+        `,"userId":${session === null ? 'null' : JSON.stringify(session.userId)},"authMs":${round(authMs)}` +
+        `,"upstreamMs":${upstreamMs === null ? 'null' : round(upstreamMs)},"totalMs":${round(totalMs)}` +
+        `,"ip":"${clientAddress}"}\n`
+    )
+  }
 }
 
 /** What the gateway serves itself goes by its pattern, `/api/auth/*`; null: nothing was matched. */

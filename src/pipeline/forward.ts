@@ -128,11 +128,16 @@ function protoOf(forwarded: string | string[] | undefined, otherwise: 'http' | '
   return forwarded === 'https' || forwarded === 'http' ? forwarded : otherwise
 }
 
-/** What the gateway adds to the upstream's answer: the request id, and what @fastify/cors has set on the reply. */
-function addedTo(reply: FastifyReply, { exchange }: FastifyRequest, { isDraining }: ForwardOptions): string[] {
+/**
+ * What the gateway adds to the upstream's answer: the request id, and what the stages have set on the reply. A
+ * client that sent no Origin has no use for CORS, but a cache must know that the answer may depend on one (Vary).
+ */
+function addedTo(reply: FastifyReply, { exchange, headers }: FastifyRequest, { isDraining }: ForwardOptions): string[] {
   const added = ['x-request-id', exchange.requestId]
   const set = reply.getHeaders()
-  for (const name in set) added.push(name, String(set[name]))
+  for (const name in set) {
+    if (headers.origin !== undefined || !name.startsWith('access-control-')) added.push(name, String(set[name]))
+  }
   if (isDraining()) added.push('connection', 'close')
   return added
 }
