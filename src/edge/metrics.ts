@@ -3,6 +3,7 @@
  * Labels are bounded: route names from the table, known methods, statuses; never a path or a user.
  */
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { HotCounter, HotHistogram } from './hot-metrics.js'
 
 const PREFIX = 'session_gateway_'
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -20,38 +21,44 @@ export class Metrics {
   readonly #registry = new Registry()
   /** Never read: being made is what opens prom-client's ear. */
   protected readonly forFirstProcess = new AggregatorRegistry()
-  readonly #requests = this.#counter('requests_total', 'Requests answered.', ['route', 'method', 'status'])
-  readonly #requestSeconds = this.#histogram(
+  readonly #requests = new HotCounter(
+    { name: `${PREFIX}requests_total`, help: 'Requests answered.', labelNames: ['route', 'method', 'status'] },
+    this.#registry
+  )
+  readonly #requestSeconds = this.#hotHistogram(
     'request_duration_seconds',
     'From headers in to response out.',
-    ['route'],
+    'route',
     REQUEST_SECONDS
   )
-  readonly #lookups = this.#counter('session_lookups_total', 'Session look-ups.', ['source', 'outcome'])
-  readonly #lookupSeconds = this.#histogram(
+  readonly #lookups = new HotCounter(
+    { name: `${PREFIX}session_lookups_total`, help: 'Session look-ups.', labelNames: ['source', 'outcome'] },
+    this.#registry
+  )
+  readonly #lookupSeconds = this.#hotHistogram(
     'session_lookup_duration_seconds',
     'Time one look-up took.',
-    ['source'],
+    'source',
     LOOKUP_SECONDS
   )
-  readonly #authEvents = this.#counter('auth_events_total', 'Sign-ins, sign-outs and their kind.', ['event', 'outcome'])
-  readonly #upstreamSeconds = this.#histogram(
+  readonly #upstreamSeconds = this.#hotHistogram(
     'upstream_duration_seconds',
     'From dispatch to the last byte.',
-    ['upstream'],
+    'upstream',
     REQUEST_SECONDS
   )
   readonly #upstreamErrors = this.#counter('upstream_errors_total', 'Calls that failed before an answer.', [
     'upstream',
     'code'
   ])
+  readonly #authEvents = this.#counter('auth_events_total', 'Sign-ins, sign-outs and their kind.', ['event', 'outcome'])
   readonly #revocations = this.#counter('revocations_total', 'Revocations applied to the cache.', ['cause'])
-  readonly #revocationLag = this.#histogram(
-    'revocation_lag_seconds',
-    'From the commit to the cache.',
-    [],
-    REQUEST_SECONDS
-  )
+  readonly #revocationLag = new Histogram({
+    name: `${PREFIX}revocation_lag_seconds`,
+    help: 'From the commit to the cache.',
+    buckets: REQUEST_SECONDS,
+    registers: [this.#registry]
+  })
   readonly #rateLimited = this.#counter('rate_limited_total', 'Requests refused by a limit.', ['limit'])
 
   constructor() {
@@ -68,17 +75,17 @@ export class Metrics {
 
   requestDone(route: string | null, method: string, status: number, totalMs: number): void {
     const name = route ?? 'none'
-    this.#requests.inc({ route: name, method: KNOWN_METHODS.has(method) ? method : 'OTHER', status })
-    this.#requestSeconds.observe({ route: name }, totalMs / 1000)
+    this.#requests.inc(name, KNOWN_METHODS.has(method) ? method : 'OTHER', String(status))
+    this.#requestSeconds.observe(name, totalMs / 1000)
   }
 
   lookupDone(source: string, outcome: string, ms: number): void {
-    this.#lookups.inc({ source, outcome })
-    this.#lookupSeconds.observe({ source }, ms / 1000)
+    this.#lookups.inc(source, outcome)
+    this.#lookupSeconds.observe(source, ms / 1000)
   }
 
   upstreamDone(upstream: string, ms: number, errorCode: string | null): void {
-    this.#upstreamSeconds.observe({ upstream }, ms / 1000)
+    this.#upstreamSeconds.observe(upstream, ms / 1000)
     if (errorCode !== null) this.#upstreamErrors.inc({ upstream, code: errorCode })
   }
 
@@ -108,13 +115,8 @@ export class Metrics {
     return new Counter({ name: PREFIX + name, help, labelNames, registers: [this.#registry] })
   }
 
-  #histogram<Label extends string>(
-    name: string,
-    help: string,
-    labelNames: Label[],
-    buckets: number[]
-  ): Histogram<Label> {
-    return new Histogram({ name: PREFIX + name, help, labelNames, buckets, registers: [this.#registry] })
+  #hotHistogram(name: string, help: string, label: string, bounds: readonly number[]): HotHistogram {
+    return new HotHistogram({ name: PREFIX + name, help, labelNames: [label] }, bounds, this.#registry)
   }
 
   #gauge(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
