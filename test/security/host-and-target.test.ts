@@ -13,6 +13,7 @@ routes:
   - { name: a-admin, path: /api/a/admin/*, upstream: a, access: { roles: [admin] } }
   - { name: a, path: /api/a/*, upstream: a, access: session }
   - { name: public, path: /public/*, upstream: a, access: public }
+  - { name: page, path: /page/*, upstream: a, access: session, onUnauthenticated: redirect }
   - { name: read, path: /read/*, methods: [GET], upstream: a, access: public }
 `
 })
@@ -118,6 +119,21 @@ t.test('headers that tell of another target or method decide nothing and end her
       claim
     )
   }
+})
+
+t.test('a browser without a session is sent to our own portal, wherever it wanted to go', async t => {
+  const wishes = ['/page/x', '/page/x?y=//evil.test', '/page/https:/evil.test', '/page/@evil.test']
+  for (const wish of wishes) {
+    for (const lines of [[], ['X-Forwarded-Host: evil.test', 'X-Original-URL: //evil.test']]) {
+      const { status, answer, reached } = await send(`GET ${wish}`, ['Accept: text/html', ...lines])
+      t.equal(status, 302, wish)
+      t.equal(answer.header('location'), `/.gateway/?returnTo=${encodeURIComponent(wish)}`, wish)
+      t.equal(answer.header('cache-control'), 'no-store', wish)
+      t.strictSame(reached, [], wish)
+    }
+  }
+  refused(t, await send('POST /page/x', ['Accept: text/html']), 401, 'AUTHENTICATION_REQUIRED')
+  refused(t, await send('GET /page/x', ['Accept: application/json']), 401, 'AUTHENTICATION_REQUIRED')
 })
 
 t.test('no visitor is let in for what it calls itself (A24)', async t => {

@@ -19,6 +19,8 @@ export async function watchTraffic(t: Scope, { sql, postgres, redis }: TestGatew
   await sql`select pg_reload_conf()`
 
   const client = new Redis(redis.url)
+  // A test may stop the server.
+  client.on('error', () => {})
   t.teardown(() => client.disconnect())
   await client.config('SET', 'slowlog-max-len', 100_000)
   await client.config('SET', 'slowlog-log-slower-than', 0)
