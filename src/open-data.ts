@@ -74,7 +74,11 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
   const sql = createDirectClient(databaseDirectUrl)
   try {
     await waitForPostgres(sql, waitMs => log.warn({ event: 'postgres.waiting', retryInMs: waitMs }))
-    const shape = await inspectAuthShape(sql, { schema: env.databaseSchema, mode: env.authMode })
+    const shape = await inspectAuthShape(
+      sql,
+      { schema: env.databaseSchema, mode: env.authMode },
+      ({ place, message, mend }) => log.warn({ event: 'database.warning', place, mend }, message)
+    )
     const triggers = await revocationInstalled(sql, shape)
     if (!triggers) {
       log.warn({ event: 'triggers.missing' }, 'Every request asks PostgreSQL: run `npx session-gateway migrate`.')

@@ -42,8 +42,13 @@ export async function inspectAuth(sql: ISql, { schema, mode }: InspectOptions): 
 }
 
 /** The shape of a database the gateway can work with. Throws ConfigError with everything that is wrong, and the SQL. */
-export async function inspectAuthShape(sql: ISql, options: InspectOptions): Promise<AuthShape> {
+export async function inspectAuthShape(
+  sql: ISql,
+  options: InspectOptions,
+  onWarning: (warning: Finding) => void = () => {}
+): Promise<AuthShape> {
   const inspection = await inspectAuth(sql, options)
+  inspection.warnings.forEach(onWarning)
   if (inspection.problems.length > 0) throw new ConfigError(inspection.problems.map(problemOf))
   if (inspection.kind === 'found') return inspection.shape
   const where = options.schema === null ? 'the database' : `the schema "${options.schema}"`

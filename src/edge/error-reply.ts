@@ -6,6 +6,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERRORS, GatewayError } from '../errors.js'
+import { closeGently } from '../upstream/gentle-close.js'
 
 const PROBLEM_JSON = 'application/problem+json'
 
@@ -46,8 +47,8 @@ export function sendError(error: GatewayError, request: FastifyRequest, reply: F
   if (error.code === 'INTERNAL_ERROR') request.log.error(innards(error.cause, request.id), 'internal error')
 
   const problem = String(request.headers.accept ?? '').includes(PROBLEM_JSON)
-  // An upload that is refused is not read to its end: the connection goes instead.
-  if (hasUnreadBody(request)) void reply.header('connection', 'close')
+  // An upload that is refused is not read to its end: the connection goes instead, but not before the answer has arrived.
+  if (hasUnreadBody(request)) closeGently(request.raw, reply.raw)
   void reply
     .code(error.statusCode)
     .headers(error.headers)
