@@ -40,8 +40,10 @@ export const upstreamSchema = map({
     .describe('Sent as `Authorization: Bearer …`. Keep it in the environment: `${INTERNAL_API_KEY}`.'),
   audience: printable.optional().describe('Adds `X-Gateway-Assertion`, a short-lived JWT for this audience.'),
   timeout: timeout.prefault({}).describe('How long the upstream may take.'),
-  retries: count(0, 10).default(0).describe('Further attempts at idempotent requests without a body.'),
-  health: health.optional().describe('Leaves out targets that do not answer.'),
+  retries: count(0, 10)
+    .default(0)
+    .describe('Further attempts at idempotent requests without a body. Read, and not in force yet.'),
+  health: health.optional().describe('Leaves out targets that do not answer. Read, and not in force yet.'),
   maxBody: size.optional().describe('Largest request body, 413 beyond. Default: no limit, always streamed.')
 })
 

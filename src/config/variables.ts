@@ -59,7 +59,10 @@ const VARIABLE_GROUPS = {
     SESSION_UPDATE_AGE: ['86400', 'Seconds after which use extends a session.'],
     SESSION_FRESH_AGE: ['86400', 'Seconds after sign-in during which Better Auth allows sensitive changes; 0: always.'],
     SESSION_CACHE_TTL: ['300', 'Seconds a session may stay in Redis.'],
-    SESSION_LOCAL_LEASE: ['1000', 'Milliseconds a session may stay in the memory of one process; 0: not at all.'],
+    SESSION_LOCAL_LEASE: [
+      '1000',
+      'Milliseconds a session may stay in the memory of one process; 0: not at all. Read, and not in force yet: no such memory exists.'
+    ],
     BEARER_UNSIGNED: ['0', '`1` accepts a bare session token as bearer, for clients of an older form.']
   },
   'Browsers and proxies': {
