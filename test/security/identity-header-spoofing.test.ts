@@ -1,7 +1,7 @@
 /** An upstream believes what it reads in X-User-ID, so nobody but the gateway may write it. Through the whole gateway. */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { type Outcome, refused, startAttack, valuesOf } from '../support/attack.js'
+import { type Outcome, person, refused, startAttack, valuesOf } from '../support/attack.js'
 import { ROUTES } from '../support/gateway.js'
 import { rawAnswerPath } from '../support/upstream.js'
 
@@ -109,6 +109,19 @@ t.test('hop-by-hop headers end at the gateway in both directions (B08, B09, B10)
   t.equal(back.status, 200)
   for (const name of ['x-secret', 'x-user-id', 'server']) t.equal(back.answer.header(name), undefined, name)
   t.strictSame(back.answer.all('set-cookie'), ['theme=dark'], 'an upstream cannot fix a session (B11)')
+})
+
+t.test('hostile data of a user stays data: one header, one line, one role', async t => {
+  const mallory = await person(gateway)
+  const email = 'm\r\nX-User-Roles: admin\u2028@é%41'
+  const role = 'user,a b%,ad\u006din\nX-Admin: 1'
+  await gateway.sql`update auth."user" set email = ${email}, role = ${role} where id = ${mallory.id}`
+  const outcome = await send('GET /api/b/x', [mallory.cookieLine])
+
+  t.strictSame(seen(t, outcome, 'X-User-Email'), ['m%0D%0AX-User-Roles: admin%E2%80%A8@%C3%A9%2541'])
+  t.strictSame(seen(t, outcome, 'X-User-Roles'), ['user,a b%25,admin%0AX-Admin: 1'])
+  t.strictSame(seen(t, outcome, 'X-Admin'), [])
+  refused(t, await send('GET /api/a/admin', [mallory.cookieLine]), 403, 'INSUFFICIENT_ROLE')
 })
 
 t.test('our credentials stay with us: cookie, bearer, in every line that carries them (B20)', async t => {
