@@ -8,6 +8,7 @@
  */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { LRUCache } from 'lru-cache'
 import type { AuthSecret } from '../config/env.js'
 import { findCookie } from './find-cookie.js'
 
@@ -51,21 +52,34 @@ const MAX_LENGTH = 512
 /** 32 bytes in base64, in the one way an encoder writes them: the last digit carries 4 bits, its other two are zero. */
 const SIGNATURE = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
 const SIGNATURE_LENGTH = 44
+/** Some 3 MB when full. */
+const REMEMBERED = 10_000
 /** Nothing that PostgreSQL, a log or a header could choke on. */
 const TOKEN = /^[\x21-\x7e]+$/
 
 export function createCredentialReader(options: CredentialOptions): CredentialReader {
   const { cookieName, bearerUnsigned } = options
   const keys = options.secrets.map(({ value }) => createSecretKey(value, 'utf8'))
+  // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost.
+  const verified = new LRUCache<string, Credential>({ max: REMEMBERED })
+
+  function verifyOnce(written: string, source: CredentialSource): Credential | null {
+    const key = source + written
+    const known = verified.get(key)
+    if (known !== undefined) return known
+    const credential = verify(written, keys, source)
+    if (credential !== null) verified.set(key, credential)
+    return credential
+  }
 
   return function readCredential({ headers, rawHeaders }) {
     if (headers.cookie !== undefined) {
       const written = findCookie(headers.cookie, cookieName)
       if (written === null) return FORGED_COOKIE
-      if (written !== '') return verify(written, keys, 'cookie') ?? FORGED_COOKIE
+      if (written !== '') return verifyOnce(written, 'cookie') ?? FORGED_COOKIE
     }
     if (headers.authorization === undefined) return NONE
-    return readBearer(headers.authorization, rawHeaders, keys, bearerUnsigned)
+    return readBearer(headers.authorization, rawHeaders, verifyOnce, bearerUnsigned)
   }
 }
 
@@ -77,14 +91,14 @@ export function signToken(token: string, secret: string): string {
 function readBearer(
   header: string,
   rawHeaders: readonly string[],
-  keys: readonly KeyObject[],
+  verifyOnce: (written: string, source: CredentialSource) => Credential | null,
   unsigned: boolean
 ): Credential {
   if (header.slice(0, BEARER.length).toLowerCase() !== BEARER) return NONE
   const written = header.slice(BEARER.length)
   if (written === '') return NONE
   if (isRepeated('authorization', rawHeaders)) return FORGED_BEARER
-  const verified = verify(written, keys, 'bearer')
+  const verified = verifyOnce(written, 'bearer')
   if (verified !== null) return verified
   if (!unsigned || written.includes('.') || written.length > MAX_LENGTH || !TOKEN.test(written)) return FORGED_BEARER
   return { kind: 'token', source: 'bearer', token: written, secretIndex: null }
