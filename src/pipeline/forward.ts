@@ -44,8 +44,8 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
     const route = exchange.route as Route
     const upstream = options.upstreamOf(route)
     const { session } = exchange
-    // Attached mode: Better Auth itself is behind this route, and the session is its own.
-    const sessionCookies = exchange.path.startsWith(AUTH_MOUNT) ? null : options.sessionCookies
+    // Attached mode: Better Auth itself is behind a route of this path, and the session is its own.
+    const sessionCookies = route.path.startsWith(AUTH_MOUNT) ? null : options.sessionCookies
 
     relay(
       {
