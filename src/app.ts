@@ -9,12 +9,13 @@ import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
-import { checkHealthOf, type HealthCheck } from './edge/health.js'
+import { checkHealthOf, type HealthCheck, type PartHealth } from './edge/health.js'
 import { Metrics } from './edge/metrics.js'
+import { ConfigError } from './errors.js'
 import { hostAuth } from './host-auth.js'
 import { AssertionIssuer } from './identity/assertion.js'
 import { KeyRing } from './identity/key-ring.js'
-import { openData } from './open-data.js'
+import { type Data, openData } from './open-data.js'
 import { createPrivateListener } from './private-listener.js'
 import { createPublicListener } from './public-listener.js'
 import { type Route, RouteTable } from './routes/route-table.js'
@@ -42,10 +43,21 @@ const DRAIN_MS = 8_000
 
 /** Throws ConfigError for a database the gateway cannot work with, and the driver's error for one that is away. */
 export async function createApp(config: AppConfig, log: Logger): Promise<App> {
-  const { env } = config
-  const phase = { draining: false, closing: false }
   const metrics = new Metrics()
   const data = await openData(config, metrics, log)
+  try {
+    return await buildApp(config, data, metrics, log)
+  } catch (error) {
+    await data.close()
+    throw error
+  }
+}
+
+async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Logger): Promise<App> {
+  const { env } = config
+  const phase = { draining: false, closing: false }
+  const canSign = data.shape.tables.jwks !== undefined
+  let routing = createRouting(config.gateway, env, canSign, new Upstreams([]))
   const auth = await hostAuth(config, data, metrics, log)
   const readCredential = createCredentialReader({
     cookieName: auth.cookieName,
@@ -54,8 +66,9 @@ export async function createApp(config: AppConfig, log: Logger): Promise<App> {
   })
   const keyRing = new KeyRing(auth.loadKeys, systemClock)
   await keyRing.start()
-  let routing = createRouting(config.gateway, env, new Upstreams(config.gateway.upstreams))
-  const checkHealth = checkHealthOf(data.health, () => phase.draining)
+  const signs = () => routing.gateway.upstreams.some(({ audience }) => audience !== null)
+  const parts = { ...data.health, signingKey: async () => keyHealth(keyRing, signs()) }
+  const checkHealth = checkHealthOf(parts, () => phase.draining)
 
   const publicListener = await createPublicListener({
     log,
@@ -95,7 +108,7 @@ export async function createApp(config: AppConfig, log: Logger): Promise<App> {
       await publicListener.listen({ port: env.port, host: env.host })
     },
     reload(gateway) {
-      routing = createRouting(gateway, env, routing.upstreams)
+      routing = createRouting(gateway, env, canSign, routing.upstreams)
     },
     async close() {
       phase.draining = true
@@ -110,18 +123,37 @@ export async function createApp(config: AppConfig, log: Logger): Promise<App> {
 }
 
 interface Routing {
+  readonly gateway: GatewayFile
   readonly table: RouteTable
   readonly upstreams: Upstreams
   readonly upstreamOf: (route: Route) => Upstream
 }
 
 /** The table is compiled first: if it has problems, the upstreams stay as they are. */
-function createRouting(gateway: GatewayFile, env: Env, upstreams: Upstreams): Routing {
+function createRouting(gateway: GatewayFile, env: Env, canSign: boolean, upstreams: Upstreams): Routing {
   const { placeOf } = gateway
+  if (!canSign) refuseAudiences(gateway)
   const table = RouteTable.compile(gateway.routes, { authMode: env.authMode, placeOf })
   upstreams.replace(gateway.upstreams)
   const byName = new Map(gateway.upstreams.map(({ name }) => [name, upstreams.get(name)]))
-  return { table, upstreams, upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream) }
+  return { gateway, table, upstreams, upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream) }
+}
+
+/** An assertion that can never be signed would make every request to that upstream a 503. */
+function refuseAudiences({ upstreams, placeOf }: GatewayFile): void {
+  const message = "needs the jwks table of Better Auth's jwt plugin, which this database does not have"
+  const problems = upstreams
+    .filter(({ audience }) => audience !== null)
+    .map(({ name }) => ({ place: placeOf(['upstreams', name, 'audience']), message }))
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
+function keyHealth({ ready }: KeyRing, needed: boolean): PartHealth {
+  if (ready) return { ok: true, detail: 'ready' }
+  return {
+    ok: !needed,
+    detail: needed ? 'none: upstreams with an audience get no requests' : 'none, and none is needed'
+  }
 }
 
 /** A request in absolute form may name the public address, a host of the routes, or the socket it came to. */

@@ -44,7 +44,8 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
   await app.register(begin, options)
   await app.register(accessLog, options)
   await app.register(replyHeaders, options)
-  await allowCrossOrigin(app, options.corsOrigins)
+  // Without a list of origins CORS is the upstreams' own business, preflights included.
+  if (options.ownsCors) await allowCrossOrigin(app, options.corsOrigins)
   replyWithErrors(app)
   continueBeforeParsing(app)
 

@@ -56,6 +56,9 @@ function headersOf(request: FastifyRequest, credential: Credential, options: Aut
     headers.set(name, Array.isArray(value) ? value.join(', ') : value)
   }
   headers.set('x-forwarded-for', request.exchange.clientAddress)
+  // The browser's own word counts as much here as on the routes behind the gateway (contract section 5, R44).
+  const site = headers.get('sec-fetch-site')
+  if (!headers.has('origin') && (site === 'same-origin' || site === 'none')) headers.set('origin', options.env.baseUrl)
   offer(credential, headers, options)
   return headers
 }

@@ -26,12 +26,15 @@ const ALIASES: Readonly<Record<string, string>> = {
   '/signin': '/sign-in/email'
 }
 
+/** The link in a reset mail carries its token in the path, and the path is logged. */
+const TOKEN_IN_PATH = /^(\/api\/auth\/reset-password\/).+/
+
 /** Throws BAD_PATH: the mount must not be a tunnel to anything beside it. */
 export function readAuthTarget(request: FastifyRequest): AuthTarget {
   const target = canonicalPath(request.raw.url ?? '')
   if (target === null) throw new GatewayError('BAD_PATH')
   const { path, search } = target
-  request.exchange.path = path
+  request.exchange.path = path.replace(TOKEN_IN_PATH, '$1:token')
   request.exchange.search = search
   if (!path.startsWith(`${AUTH_MOUNT}/`)) throw new GatewayError('ROUTE_NOT_FOUND')
   const endpoint = path.slice(AUTH_MOUNT.length)

@@ -21,20 +21,24 @@ interface KeyRow {
 /** Better Auth publishes a key for so long after its end. */
 const GRACE_MS = 30 * 24 * 60 * 60 * 1000
 
-/** Makes a key when there is none. Rejects when none can be read: with another secret, for one. */
+/**
+ * Makes a key when there is none to sign with: none at all, all past their end, or, after the secret was replaced,
+ * none that can still be decrypted. Rejects when the table cannot be read or written.
+ */
 export async function loadSigningKeys({ context }: Auth, log: FastifyBaseLogger): Promise<readonly SigningKey[]> {
-  let rows = await readRows(context)
-  if (!rows.some(isLive)) {
-    await createJwk({ context } as Parameters<typeof createJwk>[0], JWT_OPTIONS)
-    rows = await readRows(context)
-  }
+  const keys = await readKeys(context, log)
+  if (keys.some(isLive)) return keys
+  await createJwk({ context } as Parameters<typeof createJwk>[0], JWT_OPTIONS)
+  return readKeys(context, log)
+}
+
+async function readKeys(context: Auth['context'], log: FastifyBaseLogger): Promise<readonly SigningKey[]> {
   const keys: SigningKey[] = []
-  for (const row of rows) {
+  for (const row of await readRows(context)) {
     const key = await decrypt(context, row).catch(() => null)
     if (key === null) log.warn({ event: 'jwks.unreadable_key', kid: row.id })
     else keys.push(key)
   }
-  if (keys.length === 0) throw new Error('no key of the jwks table can be decrypted with the configured secrets')
   return keys
 }
 
@@ -46,8 +50,8 @@ async function readRows({ adapter }: Auth['context']): Promise<readonly KeyRow[]
   })
 }
 
-function isLive({ expiresAt }: KeyRow): boolean {
-  return !expiresAt || expiresAt.getTime() > Date.now()
+function isLive({ expiresAt }: SigningKey): boolean {
+  return expiresAt === null || expiresAt > Date.now()
 }
 
 async function decrypt({ secretConfig }: Auth['context'], row: KeyRow): Promise<SigningKey> {

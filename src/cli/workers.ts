@@ -98,33 +98,37 @@ async function end(worker: Worker): Promise<void> {
 
 /** Ready when every worker is: a balancer sees one port, and any of them may get the connection. */
 async function healthOfAll(draining: boolean): Promise<Health> {
-  const answers = await Promise.all(living().map(worker => healthOf(worker)))
-  const parts = Object.fromEntries(
-    answers.map(({ worker, health }) => [
-      `worker-${worker.id}`,
-      health === null
-        ? { ok: false, detail: 'does not answer' }
-        : {
-            ok: health.ready,
-            detail: Object.entries(health.parts)
-              .map(([name, { detail }]) => `${name}: ${detail}`)
-              .join('; ')
-          }
-    ])
-  )
+  const asked = living()
+  const answers = await Promise.all(asked.map(healthOf))
+  const answering = answers.filter(health => health !== null)
+  const ids = asked.filter((_worker, i) => answers[i] !== null).map(({ id }) => id)
+  const all = answering.length > 0 && answering.length === asked.length
+  const workers = { ok: all, detail: `answering: ${ids.join(', ') || 'none'}` }
   return {
-    ready: !draining && answers.length > 0 && answers.every(({ health }) => health?.ready === true),
+    ready: !draining && all && answering.every(({ ready }) => ready),
     draining,
-    parts
+    parts: { workers, ...partsOf(answering) }
   }
 }
 
-async function healthOf(worker: Worker): Promise<{ worker: Worker; health: Health | null }> {
+/** A part is well when it is in every worker; what it says, each wording once. */
+function partsOf(healths: readonly Health[]): Health['parts'] {
+  const names = new Set(healths.flatMap(({ parts }) => Object.keys(parts)))
+  return Object.fromEntries(
+    [...names].map(name => {
+      const parts = healths.flatMap(health => health.parts[name] ?? [])
+      const detail = [...new Set(parts.map(part => part.detail))].join('; ')
+      return [name, { ok: parts.every(({ ok }) => ok), detail }]
+    })
+  )
+}
+
+async function healthOf(worker: Worker): Promise<Health | null> {
   try {
     worker.send(HEALTH_QUESTION)
     const [health] = await once(worker, 'message', { signal: AbortSignal.timeout(HEALTH_MS) })
-    return { worker, health: health as Health }
+    return health as Health
   } catch {
-    return { worker, health: null }
+    return null
   }
 }

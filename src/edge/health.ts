@@ -19,14 +19,22 @@ export interface Health {
 
 export type HealthCheck = () => Promise<Health>
 
+/** Many a load balancer asks by HEAD. */
+const method = ['GET', 'HEAD']
+
 export function publicHealth(app: FastifyInstance, check: HealthCheck): void {
-  app.get('/livez', (_request, reply) => reply.type('text/plain').send('ok'))
-  app.get('/readyz', async (_request, reply) => {
-    const { ready, draining } = await check()
-    return reply
-      .code(ready ? 200 : 503)
-      .type('text/plain')
-      .send(ready ? 'ok' : draining ? 'draining' : 'unavailable')
+  app.route({ method, url: '/livez', handler: (_request, reply) => reply.type('text/plain').send('ok') })
+  app.route({
+    method,
+    url: '/readyz',
+    handler: async (_request, reply) => {
+      const { ready, draining } = await check()
+      const word = ready ? 'ok' : draining ? 'draining' : 'unavailable'
+      return reply
+        .code(ready ? 200 : 503)
+        .type('text/plain')
+        .send(word)
+    }
   })
 }
 

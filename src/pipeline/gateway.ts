@@ -22,9 +22,8 @@ export interface GatewayOptions
     AuthorizeOptions,
     ForwardOptions {}
 
-/** OPTIONS is answered by CORS; TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
-const NOT_PROXIED = new Set(['OPTIONS', 'TRACE', 'CONNECT'])
-const PROXIED = METHODS.filter(method => !NOT_PROXIED.has(method))
+/** TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
+const PROXIED = METHODS.filter(method => method !== 'TRACE' && method !== 'CONNECT')
 
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
   await scope.register(matchRoute, options)
@@ -35,10 +34,12 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
   await scope.register(limitRate, options)
   await scope.register(forward, options)
 
-  // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers.
-  for (const method of PROXIED) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method)
+  // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers. Every OPTIONS is
+  // answered by CORS where the gateway has a list of origins.
+  const proxied = PROXIED.filter(method => method !== 'OPTIONS' || !options.ownsCors)
+  for (const method of proxied) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method)
   scope.route({
-    method: PROXIED,
+    method: proxied,
     url: '/*',
     handler: () => {
       throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })

@@ -129,7 +129,7 @@ export class RevocationFeed {
       }
       throw new Error('the state in Redis keeps changing')
     } catch (error) {
-      this.#note(false, error instanceof GatewayError ? 'postgres' : (error as Error).message)
+      this.#note(false, error instanceof GatewayError ? 'postgres' : 'redis')
       throw error
     }
   }

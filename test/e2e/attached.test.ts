@@ -1,6 +1,7 @@
 /** AUTH_MODE=attached: Better Auth runs elsewhere on the same database, here another gateway; this one only validates. */
+import postgres from 'postgres'
 import t from 'tap'
-import { get, post, signUp, startGateway } from '../support/gateway.js'
+import { get, migratedPostgres, post, signUp, startGateway } from '../support/gateway.js'
 
 t.test('sessions of the other server open routes here, and end here when they end there', async t => {
   const hosted = await startGateway(t)
@@ -24,7 +25,12 @@ routes:
 
   const through = await get(attached, '/api/auth/get-session', { cookie: ada.cookie })
   t.match(await through.json(), { user: { id: ada.id } }, 'the cookie reaches Better Auth, nobody else')
-  const signedIn = await post(attached, '/api/auth/sign-in/email', { email: ada.email, password: 'correct horse battery staple' }, { origin: hosted.origin })
+  const signedIn = await post(
+    attached,
+    '/api/auth/sign-in/email',
+    { email: ada.email, password: 'correct horse battery staple' },
+    { origin: hosted.origin }
+  )
   t.match(signedIn.headers.getSetCookie()[0], /^better-auth\.session_token=/, 'and may be set by it')
 
   t.equal((await post(hosted, '/api/auth/sign-out', {}, { cookie: ada.cookie })).status, 200)
@@ -35,4 +41,15 @@ t.test('without a route, /api/auth/* is nothing here', async t => {
   const attached = await startGateway(t, { env: { AUTH_MODE: 'attached' } })
 
   t.equal((await get(attached, '/api/auth/get-session')).status, 404)
+})
+
+t.test('an upstream with an audience is refused where no key can ever sign for it', async t => {
+  const database = await migratedPostgres(t)
+  const sql = postgres(database.superUrl, { max: 1 })
+  await sql`drop table auth.jwks`
+  await sql.end()
+
+  const refusal = await startGateway(t, { postgres: database, env: { AUTH_MODE: 'attached' } }).catch(error => error)
+
+  t.match(refusal.problems, [{ place: /audience/, message: /jwks/ }])
 })

@@ -11,6 +11,7 @@ t.test('health: a bare word outside, the parts inside', async t => {
     const outside = await get(gateway, path)
     t.equal(outside.status, 200)
     t.match(await outside.text(), /^\w+$/)
+    t.equal((await fetch(gateway.origin + path, { method: 'HEAD' })).status, 200, `HEAD ${path}`)
   }
   const inside = await ops(gateway, '/readyz')
   t.match(await inside.json(), {
@@ -18,7 +19,8 @@ t.test('health: a bare word outside, the parts inside', async t => {
     draining: false,
     postgres: { ok: true },
     redis: { ok: true, detail: 'connected' },
-    cache: { ok: true, detail: 'current' }
+    cache: { ok: true, detail: 'current' },
+    signingKey: { ok: true, detail: 'ready' }
   })
   t.equal((await get(gateway, '/metrics')).status, 404, 'metrics are not for the public')
 })

@@ -1,10 +1,13 @@
 /** The environment: every default of the contract, every refusal, and no secret in a message. */
-import { writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Env, readEnv } from '../../../src/config/env.js'
 import { VariableSource } from '../../../src/config/variable-source.js'
+
+// A gateway.yaml of whoever runs the tests must not decide them.
+process.chdir(mkdtempSync(join(tmpdir(), 'session-gateway-env-')))
 
 const SECRET = 'x3'.repeat(16)
 const PRODUCTION = {
