@@ -31,9 +31,11 @@ export function newParentId(): string {
   return id === '0000000000000000' ? newParentId() : id
 }
 
-/** A request id of ours is a random UUID, so its digits serve as the trace id: one number to look for in both worlds. */
-export function traceIdOf(requestId: string): string {
-  const id = requestId
+/**
+ * A request id of ours is a random UUID, so its digits serve as the trace id: one number to look for in both worlds.
+ * `foreign`: the id may have come from a trusted proxy and be anything.
+ */
+export function traceIdOf(id: string, foreign: boolean): string {
   const digits = id.slice(0, 8) + id.slice(9, 13) + id.slice(14, 18) + id.slice(19, 23) + id.slice(24)
-  return TRACE_ID.test(digits) ? digits : newParentId() + newParentId()
+  return !foreign || TRACE_ID.test(digits) ? digits : newParentId() + newParentId()
 }

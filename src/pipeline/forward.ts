@@ -94,7 +94,7 @@ function headersFor(
     host: String((trustedPeer && headers['x-forwarded-host']) || headers.host || ''),
     proto: trustedPeer ? protoOf(headers['x-forwarded-proto'], options.publicProto) : options.publicProto,
     requestId,
-    traceparent: `00-${trace?.traceId ?? traceIdOf(requestId)}-${newParentId()}-${trace?.flags ?? '01'}`,
+    traceparent: `00-${trace?.traceId ?? traceIdOf(requestId, trustedPeer)}-${newParentId()}-${trace?.flags ?? '01'}`,
     tracestate: trace === null ? null : ((headers.tracestate as string | undefined) ?? null),
     sessionCookies,
     dropAuthorization: sessionCookies !== null && carriesOurToken(raw, credential, options.readCredential),
@@ -129,14 +129,16 @@ function protoOf(forwarded: string | string[] | undefined, otherwise: 'http' | '
 }
 
 /**
- * What the gateway adds to the upstream's answer: the request id, and what the stages have set on the reply. A
- * client that sent no Origin has no use for CORS, but a cache must know that the answer may depend on one (Vary).
+ * What the gateway adds to the upstream's answer: the request id, what the stages have set on the reply, and, for
+ * caches, that with another Origin the answer would be another one.
  */
-function addedTo(reply: FastifyReply, { exchange, headers }: FastifyRequest, { isDraining }: ForwardOptions): string[] {
+function addedTo(reply: FastifyReply, request: FastifyRequest, { isDraining, ownsCors }: ForwardOptions): string[] {
+  const { exchange, headers } = request
   const added = ['x-request-id', exchange.requestId]
-  const set = reply.getHeaders()
-  for (const name in set) {
-    if (headers.origin !== undefined || !name.startsWith('access-control-')) added.push(name, String(set[name]))
+  if (headers.origin === undefined && ownsCors) added.push('vary', 'Origin')
+  if (headers.origin !== undefined || exchange.route?.rateLimit != null) {
+    const set = reply.getHeaders()
+    for (const name in set) added.push(name, String(set[name]))
   }
   if (isDraining()) added.push('connection', 'close')
   return added

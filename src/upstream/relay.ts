@@ -113,7 +113,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     if (this.#upload !== null && !request.complete) closeGently(request, response)
     response.writeHead(status, headers)
     if (hasNoContent(request.method, status)) this.#finish()
-    else process.nextTick(flushHead, this)
+    else flushSoon(this)
     return true
   }
 
@@ -121,7 +121,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     if (this.#settled) return true
     const { response, upstream } = this.#call
     if (this.#writer === null && chunk.length === this.#contentLength) {
-      response.end(chunk)
+      endWith(response, chunk)
       this.#settle('answered', null)
       return true
     }
@@ -184,6 +184,16 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   }
 }
 
-function flushHead(relay: Relay): void {
-  relay.flushHead()
+/** Relays whose head is out and whose body has not begun: nearly all of them are done by the end of the turn. */
+let heads: Relay[] = []
+
+function flushSoon(relay: Relay): void {
+  if (heads.length === 0) setImmediate(flushHeads)
+  heads.push(relay)
+}
+
+function flushHeads(): void {
+  const waiting = heads
+  heads = []
+  for (const relay of waiting) relay.flushHead()
 }

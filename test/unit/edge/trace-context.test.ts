@@ -29,6 +29,6 @@ t.test('parent ids are sixteen hex digits and do not repeat', async t => {
 })
 
 t.test('a request id reads as a trace id', async t => {
-  t.equal(traceIdOf('0af76519-16cd-43dd-8448-eb211c80319c'), TRACE)
-  t.match(traceIdOf('an-id-of-a-proxy'), /^[0-9a-f]{32}$/)
+  t.equal(traceIdOf('0af76519-16cd-43dd-8448-eb211c80319c', false), TRACE)
+  t.match(traceIdOf('an-id-of-a-proxy', true), /^[0-9a-f]{32}$/)
 })
