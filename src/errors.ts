@@ -73,3 +73,13 @@ export class ConfigError extends Error {
     this.problems = problems
   }
 }
+
+/** What a log may say of an unknown error. Frames only: drivers put parameters, tokens and e-mails among them, into messages. */
+export function whereabouts(error: unknown) {
+  const { name, code, stack } = (error ?? {}) as { name?: string; code?: string; stack?: string }
+  const frames = String(stack ?? '')
+    .split('\n')
+    .filter(line => /^\s+at /.test(line))
+    .map(line => line.trim())
+  return { error: name ?? typeof error, code, frames }
+}

@@ -12,7 +12,7 @@ export interface DebugOptions {
 }
 
 export function debugRoute(scope: FastifyInstance, { env, auth, readCredential }: DebugOptions): void {
-  // In production nothing is registered: the path is as unknown as any other.
+  // In production nothing is registered: the path is as unknown as all others.
   if (env.production) return
   const { authCookies, options, version } = auth.context
   const { name, attributes } = authCookies.sessionToken

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { type App, createApp } from '../app.js'
 import { environment } from '../config/dot-env.js'
 import { type Config, loadConfig } from '../config/load-config.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, whereabouts } from '../errors.js'
 import { checkRoutes } from '../routes/route-rules.js'
 import { startTryIt, type TryIt } from '../try-it.js'
 import { welcome } from './banner.js'
@@ -116,13 +116,4 @@ function reload(app: App, log: Logger): void {
     const problems = error instanceof ConfigError ? error.problems : whereabouts(error)
     log.error({ event: 'reload', problems }, 'The old gateway.yaml stays in force.')
   }
-}
-
-/** Frames without the message: messages of drivers carry parameters. */
-function whereabouts(error: unknown) {
-  const { name, code, stack } = (error ?? {}) as { name?: string; code?: string; stack?: string }
-  const frames = String(stack ?? '')
-    .split('\n')
-    .filter(line => /^\s+at /.test(line))
-  return { error: name ?? typeof error, code, frames: frames.map(line => line.trim()) }
 }

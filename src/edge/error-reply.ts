@@ -5,7 +5,7 @@
  */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ERRORS, GatewayError } from '../errors.js'
+import { ERRORS, GatewayError, whereabouts } from '../errors.js'
 import { closeGently } from '../upstream/gentle-close.js'
 
 const PROBLEM_JSON = 'application/problem+json'
@@ -44,7 +44,8 @@ export function sendError(error: GatewayError, request: FastifyRequest, reply: F
       return
     }
   }
-  if (error.code === 'INTERNAL_ERROR') request.log.error(innards(error.cause, request.id), 'internal error')
+  if (error.code === 'INTERNAL_ERROR')
+    request.log.error({ requestId: exchange?.requestId, ...whereabouts(error.cause) }, 'internal error')
 
   const problem = String(request.headers.accept ?? '').includes(PROBLEM_JSON)
   // An upload that is refused is not read to its end: the connection goes instead, but not before the answer has arrived.
@@ -91,14 +92,4 @@ function portalLocation({ path, search }: FastifyRequest['exchange']): string {
 function hasUnreadBody({ raw }: FastifyRequest): boolean {
   const { headers } = raw
   return !raw.complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
-}
-
-/** Frames only: drivers put parameters, tokens and e-mails among them, into their messages. */
-function innards(cause: unknown, requestId: string) {
-  const { name, code, stack } = (cause ?? {}) as { name?: string; code?: string; stack?: string }
-  const frames = String(stack ?? '')
-    .split('\n')
-    .filter(line => /^\s+at /.test(line))
-    .map(line => line.trim())
-  return { requestId, error: name ?? typeof cause, code, frames }
 }

@@ -2,7 +2,6 @@
  * The facts of one request, gathered stage by stage; one object of one shape per request.
  * `begin` creates it, the pipeline's stages fill it in, the access log and the metrics read it at the end.
  */
-import type { FastifyRequest } from 'fastify'
 import type { Route } from '../routes/route-table.js'
 import type { Credential } from '../session/credential.js'
 import type { LookupSource, Session } from '../session/session.js'
@@ -49,9 +48,4 @@ export class Exchange {
     this.clientAddress = clientAddress
     this.trustedPeer = trusted
   }
-}
-
-/** The client's address of a request that has begun. */
-export function clientAddressOf(request: FastifyRequest): string {
-  return request.exchange.clientAddress
 }

@@ -12,7 +12,7 @@ export interface Access {
   readonly roles: readonly (readonly string[])[]
   readonly organizationRoles: readonly (readonly string[])[]
   readonly emailVerified: boolean
-  /** Milliseconds since sign-in; null: any age. */
+  /** Milliseconds since sign-in; null: no limit. */
   readonly freshMs: number | null
 }
 

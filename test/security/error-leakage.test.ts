@@ -161,4 +161,9 @@ t.test('a bug is a 500 that says nothing, whatever is thrown (J02)', async t => 
   }
   t.notMatch(text(), /s3cret|ada@example/, 'nor does the log')
   t.match(text(), /internal error/)
+  for (const line of text()
+    .split('\n')
+    .filter(each => each.includes('internal error'))) {
+    t.match(JSON.parse(line), { requestId: /^[0-9a-f-]{36}$/ }, 'whoever reads it finds the request')
+  }
 })
