@@ -11,8 +11,8 @@ export const POLL_LIMIT = 10_000
 export interface OutboxSql {
   /**
    * $1 a cursor ('0': everything), or null for no events. At least one row; in each `database`, `epoch`, `next_cursor`
-   * and `now` (ms), and `id`, `kind` ('s' session, 'u' user), `key` (sha256 of the token, or user id) and
-   * `at` (ms) of an event or nulls. A row may come twice, none is ever skipped: a transaction that commits late has an
+   * and `now` (ms), and `id`, `kind` ('s' session, 'u' user), `key` (sha256 of the token, or user id), `cause`
+   * and `at` (ms) of an event or nulls. A row may come twice, none is ever skipped: a transaction that commits late has an
    * id at or above the cursor, which a sequence number or a time would have passed.
    */
   readonly poll: string
@@ -30,7 +30,7 @@ export function outboxSql(shape: AuthShape): OutboxSql {
   (select e.n::text from ${epochTable(shape)} e) as epoch,
   pg_snapshot_xmin(pg_current_snapshot())::text as next_cursor,
   ${ms('clock_timestamp()')} as now,
-  o.id::text as id, o.kind::text as kind, o.key, ${ms('o.at')} as at
+  o.id::text as id, o.kind::text as kind, o.key, o.cause, ${ms('o.at')} as at
 from (select 1) as one left join ${outbox} o on o.xid >= $1::text::xid8
 limit ${POLL_LIMIT + 1}`,
     collect: `delete from ${outbox} where id in (
@@ -54,6 +54,7 @@ export function outboxTablesSql(shape: AuthShape): string {
   kind "char" NOT NULL,
   key text NOT NULL
 );
+ALTER TABLE ${outbox} ADD COLUMN IF NOT EXISTS cause text;
 CREATE INDEX IF NOT EXISTS gateway_outbox_xid_idx ON ${outbox} (xid);
 CREATE TABLE IF NOT EXISTS ${epoch} (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),

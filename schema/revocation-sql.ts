@@ -10,7 +10,8 @@ import { createHash } from 'node:crypto'
 import type { ISql } from 'postgres'
 import type { CatalogColumn } from '../src/data/auth-catalog.js'
 import type { AuthShape, AuthTable } from '../src/data/auth-shape.js'
-import { ident, literal } from '../src/data/sql-text.js'
+import { ident, literal, nowAs } from '../src/data/sql-text.js'
+import { columnName as name, MEMBER_CAUSE, sessionCause, userCause } from './cause-sql.js'
 import { epochTable, outboxTable, outboxTablesSql } from './outbox-sql.js'
 
 /** LISTEN here. Shared by all schemas of a database: a wake-up too many costs one empty poll. */
@@ -65,18 +66,19 @@ function functionsSql(shape: AuthShape): string[] {
   const { schema, tables } = shape
   // The outbox holds a digest, the one the cache keys are made of: never a token.
   const digest = `encode(sha256(convert_to(OLD.${name(tables.session, 'token')}, 'UTF8')), 'hex')`
-  const put = (kind: string, key: string): string =>
-    `INSERT INTO ${outboxTable(shape)} (kind, key) VALUES ('${kind}', ${key});`
+  const put = (kind: string, key: string, cause: string): string =>
+    `INSERT INTO ${outboxTable(shape)} (kind, key, cause) VALUES ('${kind}', ${key}, ${cause});`
+  const id = `OLD.${name(tables.user, 'id')}::text`
   const functions = [
-    triggerFunction(schema, 'gateway_session_changed', put('s', digest)),
-    triggerFunction(schema, 'gateway_user_changed', put('u', `OLD.${name(tables.user, 'id')}::text`)),
+    triggerFunction(schema, 'gateway_session_changed', put('s', digest, sessionCause(tables.session))),
+    triggerFunction(schema, 'gateway_user_changed', put('u', id, userCause(tables.user))),
     triggerFunction(schema, 'gateway_truncated', `UPDATE ${epochTable(shape)} SET n = n + 1;`)
   ]
   if (tables.member === undefined) return functions
   const member = name(tables.member, 'userId')
-  const body = `IF TG_OP <> 'INSERT' THEN ${put('u', `OLD.${member}::text`)} END IF;
+  const body = `IF TG_OP <> 'INSERT' THEN ${put('u', `OLD.${member}::text`, MEMBER_CAUSE)} END IF;
   IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.${member} IS DISTINCT FROM OLD.${member}) THEN
-    ${put('u', `NEW.${member}::text`)}
+    ${put('u', `NEW.${member}::text`, MEMBER_CAUSE)}
   END IF;`
   return [...functions, triggerFunction(schema, 'gateway_member_changed', body)]
 }
@@ -100,7 +102,7 @@ REVOKE ALL ON FUNCTION ${qualified}() FROM PUBLIC;`
 function triggersOf(shape: AuthShape): Trigger[] {
   const { user, session, member } = shape.tables
   const triggers = [
-    trigger(shape, session, 'session_deleted', 'AFTER DELETE', 'gateway_session_changed'),
+    trigger(shape, session, 'session_deleted', 'AFTER DELETE', 'gateway_session_changed', wasLive(session)),
     trigger(shape, session, 'session_updated', 'AFTER UPDATE', 'gateway_session_changed', sessionEnds(session)),
     trigger(shape, user, 'user_deleted', 'AFTER DELETE', 'gateway_user_changed'),
     trigger(shape, user, 'user_updated', 'AFTER UPDATE', 'gateway_user_changed', differs(user, USER_FIELDS))
@@ -117,11 +119,20 @@ function triggersOf(shape: AuthShape): Trigger[] {
 
 const USER_FIELDS = ['id', 'role', 'banned', 'banExpires', 'email', 'name', 'emailVerified']
 
+/**
+ * No copy outlives the end it was made with, by the database's clock, and an end that is moved forward is told by
+ * sessionEnds: of a row that has expired there is no copy. So clearing away a million of them tells nobody anything.
+ */
+function wasLive(session: AuthTable): string {
+  const expires = session.columns.expiresAt as CatalogColumn
+  return `(OLD.${ident(expires.name)} <= ${nowAs(expires)}) IS NOT TRUE`
+}
+
 /** A refresh moves the end forward and nothing else: it must not empty the cache. */
 function sessionEnds(session: AuthTable): string {
   const expires = name(session, 'expiresAt')
   const changed = differs(session, ['token', 'userId', 'activeOrganizationId'])
-  return `${changed} OR NEW.${expires} < OLD.${expires}`
+  return `${changed} OR (NEW.${expires} >= OLD.${expires}) IS NOT TRUE`
 }
 
 /** Columns the table lacks cannot change. */
@@ -149,8 +160,4 @@ function trigger(
   EXECUTE FUNCTION ${ident(schema)}.${ident(runs)}();
 ALTER TABLE ${on} ENABLE ALWAYS TRIGGER ${trigger};`
   return { table: table.name, name: trigger, sql }
-}
-
-function name(table: AuthTable, field: string): string {
-  return ident((table.columns[field] as CatalogColumn).name)
 }

@@ -8,3 +8,8 @@ export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`
   return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }
+
+/** The transaction's time as this column writes it. Without a zone that is UTC wall time, as Better Auth writes it. */
+export function nowAs({ type }: { readonly type: string }): string {
+  return type === 'timestamp with time zone' ? 'now()' : `(now() at time zone 'utc')`
+}

@@ -13,6 +13,8 @@ const CLOCK_ONLY = `select '' as database, '0' as epoch, '' as next_cursor,
 
 export interface OutboxEvent extends RevocationEvent {
   readonly id: string
+  /** Why, as far as the database knows: sign_out, ban, expiry … (schema/cause-sql.ts). For the log and the metrics. */
+  readonly cause: string
   /** When the change was made, ms by the database's clock; it was committed some time after. */
   readonly at: number
 }
@@ -67,6 +69,7 @@ interface PollRow {
   readonly id: string | null
   readonly kind: string | null
   readonly key: string | null
+  readonly cause: string | null
   readonly at: number | null
 }
 
@@ -76,6 +79,6 @@ function isEvent(row: PollRow): row is EventRow {
   return row.id !== null
 }
 
-function readEvent({ id, kind, key, at }: EventRow): OutboxEvent {
-  return { id, kind: kind === 's' ? 'session' : 'user', key, at }
+function readEvent({ id, kind, key, cause, at }: EventRow): OutboxEvent {
+  return { id, kind: kind === 's' ? 'session' : 'user', key, cause: cause ?? 'unknown', at }
 }
