@@ -3,7 +3,7 @@ import type { AuthMode } from '../src/data/finding.js'
 import type { AuthModelName } from '../src/data/auth-models.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
-import { epochTable, outboxTable } from './outbox-sql.js'
+import { epochTable, nodeTable, outboxTable } from './outbox-sql.js'
 
 const READ_ATTACHED: readonly AuthModelName[] = ['user', 'session', 'member']
 
@@ -19,7 +19,8 @@ export function grantsSql(shape: AuthShape, mode: AuthMode, role: string): strin
     ...tables.map(table => `GRANT ${rights} ON ${table} ${to}`),
     // The triggers write with their owner's rights; the gateway reads, and deletes what every gateway has seen.
     `GRANT SELECT, DELETE ON ${outboxTable(shape)} ${to}`,
-    `GRANT SELECT ON ${epochTable(shape)} ${to}`
+    `GRANT SELECT ON ${epochTable(shape)} ${to}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON ${nodeTable(shape)} ${to}`
   ]
   if (mode === 'hosted' && shape.idKind === 'serial') {
     lines.push(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${ident(shape.schema)} ${to}`)

@@ -1,18 +1,17 @@
 /** PostgreSQL and Redis, and the rooms of the session that stand directly on them. */
 import type { FastifyBaseLogger } from 'fastify'
-import { outboxSql } from '../schema/outbox-sql.js'
 import { revocationInstalled } from '../schema/revocation-sql.js'
 import type { AppConfig } from './app-config.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
-import { createDirectClient, createLookupPool, waitForPostgres } from './data/postgres.js'
+import type { ListenerState } from './data/listener.js'
+import { createDirectClient, createListenClient, createLookupPool, waitForPostgres } from './data/postgres.js'
 import { RedisLink } from './data/redis.js'
 import { sharedCounter } from './data/shared-counter.js'
 import type { PartHealth } from './edge/health.js'
 import type { Metrics } from './edge/metrics.js'
+import { type Coherence, createCoherence } from './session/coherence.js'
 import { DatabaseClock } from './session/database-clock.js'
-import { Outbox } from './session/outbox.js'
-import { RevocationFeed } from './session/revocation-feed.js'
 import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
 import { SessionStore } from './session/session-store.js'
@@ -35,15 +34,21 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   // Without triggers nobody can prove that the cache is current, so there is none.
   const cache = redis === null || !triggers ? null : new RedisSessionCache(redis, env.sessionCacheTtlSeconds)
   const store = new SessionStore(lookups, createSessionQuery(shape), env.databasePoolMax)
-  const outbox = new Outbox(polls, triggers ? outboxSql(shape) : null)
-  const feed = new RevocationFeed({
-    outbox,
+  const coherence = createCoherence({
+    shape,
+    triggers,
+    sql: polls,
     cache,
     clock,
-    onEvent: (kind, lagMs) => metrics.revocationApplied(kind, lagMs),
-    onChange: (current, reason) => log.info({ event: 'cache', current, reason })
+    cacheTtlMs: env.sessionCacheTtlSeconds * 1000,
+    localLeaseMs: env.sessionLocalLeaseMs,
+    graceful: env.outageMode === 'graceful',
+    connectListener: () => createListenClient(config.databaseDirectUrl),
+    onEvent: ({ kind }, lagMs) => metrics.revocationApplied(kind, lagMs),
+    onChange: (current, reason) => log.info({ event: 'cache', current, reason }),
+    onListener: state => tellListener(log, state)
   })
-  await feed.start()
+  await coherence.start()
   metrics.watch({
     breakers: () => ({ postgres: level(lookups), ...(redis !== null && { redis: level(redis) }) }),
     poolConnections: () => ({ busy: lookups.busy, max: env.databasePoolMax })
@@ -53,17 +58,19 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     shape,
     clock,
     cache,
+    local: coherence.local,
     store,
-    feed,
+    feed: coherence.feed,
     lookups,
     sharedCounter: redis === null ? null : sharedCounter(redis),
     health: {
       postgres: () => postgresHealth(lookups),
       redis: async () => redisHealth(redis),
-      cache: async () => cacheHealth(cache !== null, feed)
+      listener: async () => ({ ok: true, detail: LISTENER_DETAIL[coherence.listenerState()] }),
+      cache: async () => cacheHealth(cache !== null, coherence)
     },
     async close() {
-      await feed.stop()
+      await coherence.stop()
       redis?.close()
       await Promise.all([lookups.close(), polls.close()])
     }
@@ -109,11 +116,22 @@ async function postgresHealth(sql: GuardedSql): Promise<PartHealth> {
 
 /** Without Redis the gateway is slower, not wrong: it stays ready. */
 function redisHealth(redis: RedisLink | null): PartHealth {
-  if (redis === null) return { ok: true, detail: 'not configured: every look-up asks PostgreSQL' }
+  if (redis === null) return { ok: true, detail: 'not configured: what memory does not hold, PostgreSQL is asked for' }
   return { ok: true, detail: redis.run === '' ? 'away: every look-up asks PostgreSQL' : 'connected' }
 }
 
-function cacheHealth(cached: boolean, feed: RevocationFeed): PartHealth {
-  if (!cached) return { ok: true, detail: 'none' }
+function cacheHealth(shared: boolean, { local, feed }: Coherence): PartHealth {
+  if (!shared && local === null) return { ok: true, detail: 'none' }
   return { ok: true, detail: feed.current ? 'current' : 'not proven current: bypassed' }
+}
+
+const LISTENER_DETAIL: Readonly<Record<ListenerState, string>> = {
+  hears: 'changes made elsewhere are in force within milliseconds',
+  deaf: 'LISTEN hears nothing: set DATABASE_DIRECT_URL to a session-mode connection; until then changes are polled for',
+  away: 'no connection: changes made elsewhere are polled for twice a second'
+}
+
+function tellListener(log: FastifyBaseLogger, state: ListenerState): void {
+  if (state === 'hears') log.info({ event: 'listener', state })
+  else log.warn({ event: 'listener', state }, LISTENER_DETAIL[state])
 }

@@ -55,6 +55,7 @@ export interface Env {
   readonly trustedProxies: readonly string[]
   readonly sessionCacheTtlSeconds: number
   readonly sessionLocalLeaseMs: number
+  readonly outageMode: 'graceful' | 'strict'
   readonly sessionExpiresInSeconds: number
   readonly sessionUpdateAgeSeconds: number
   readonly sessionFreshAgeSeconds: number
@@ -133,6 +134,7 @@ function sessionsOf(variables: VariableSource) {
   return {
     sessionCacheTtlSeconds: variables.read('SESSION_CACHE_TTL', values.duration(1000, 1), 300),
     sessionLocalLeaseMs: variables.read('SESSION_LOCAL_LEASE', values.duration(1, 0), 1000),
+    outageMode: variables.read('OUTAGE_MODE', values.oneOf('graceful', 'strict'), 'graceful'),
     sessionExpiresInSeconds: variables.read('SESSION_EXPIRES_IN', values.duration(1000, 1), 604_800),
     sessionUpdateAgeSeconds: variables.read('SESSION_UPDATE_AGE', values.duration(1000, 0), 86_400),
     sessionFreshAgeSeconds: variables.read('SESSION_FRESH_AGE', values.duration(1000, 0), 86_400),

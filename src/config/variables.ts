@@ -61,7 +61,11 @@ const VARIABLE_GROUPS = {
     SESSION_CACHE_TTL: ['300', 'Seconds a session may stay in Redis.'],
     SESSION_LOCAL_LEASE: [
       '1000',
-      'Milliseconds a session may stay in the memory of one process; 0: not at all. Read, and not in force yet: no such memory exists.'
+      'Milliseconds the sessions in the memory of one process may be used without a new proof that they are current; 0: no such memory.'
+    ],
+    OUTAGE_MODE: [
+      'graceful',
+      'When no gateway reaches PostgreSQL: `graceful` serves sessions in Redis to the end of their 5 minutes, `strict` refuses all after 3 seconds. Sign-outs are refused (503) in both.'
     ],
     BEARER_UNSIGNED: ['0', '`1` accepts a bare session token as bearer, for clients of an older form.']
   },

@@ -25,6 +25,11 @@ export function createAuthPool(url: string): Sql {
   return connect(url, 'session-gateway auth', AUTH_POOL_MAX, WRITE_TIMEOUT_MS)
 }
 
+/** For `listen` alone: one connection that stays, opened with the first channel. */
+export function createListenClient(url: string): Sql {
+  return connect(url, 'session-gateway listen', 1, null)
+}
+
 /** No statement timeout: a migration takes as long as it takes. */
 export function createDirectClient(url: string): Sql {
   return connect(url, 'session-gateway direct', 2, null)

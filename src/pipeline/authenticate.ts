@@ -26,8 +26,16 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
     if (level === 'public') return done()
     if (credential.kind !== 'token') return level === 'optional' ? done() : done(refusal(exchange, null))
 
+    const strict = route?.consistency === 'strict'
+    const remembered = strict ? null : resolver.remembered(credential.token)
+    if (remembered !== null) {
+      exchange.source = 'local'
+      exchange.session = remembered
+      return done()
+    }
+
     const askedAt = performance.now()
-    resolver.resolve(credential.token, route?.consistency === 'strict').then(
+    resolver.resolve(credential.token, strict).then(
       ({ session, source, reason }) => {
         exchange.authMs = performance.now() - askedAt
         exchange.source = source

@@ -9,6 +9,11 @@ export class DatabaseClock {
   /** Never behind the database, and ahead by the last reading's round trip at most: a session ends early, never late. */
   readonly now = (): number => this.#origin + performance.now()
 
+  /** The same for a reading of performance.now() that the caller has already. */
+  at(monotonicNow: number): number {
+    return this.#origin + monotonicNow
+  }
+
   /** `askedAt`: performance.now() when the question was sent. */
   set(databaseNow: number, askedAt: number): void {
     this.#origin = databaseNow - askedAt

@@ -8,7 +8,7 @@ import type { GuardedSql } from '../data/guarded-sql.js'
 import type { RevocationEvent } from './session-cache.js'
 
 const COLLECT_ROUNDS = 20
-const CLOCK_ONLY = `select '' as database, '0' as epoch, '' as next_cursor,
+const CLOCK_ONLY = `select '' as database, '0' as epoch, '' as next_cursor, '[]'::json as others,
   (extract(epoch from clock_timestamp()) * 1000)::float8 as now, null as id`
 
 export interface OutboxEvent extends RevocationEvent {
@@ -19,12 +19,23 @@ export interface OutboxEvent extends RevocationEvent {
   readonly at: number
 }
 
+/** Another gateway on this database. */
+export interface Peer {
+  readonly id: string
+  /** How long it may answer from memory without a proof. */
+  readonly leaseMs: number
+  /** Whether it may keep the shared cache alive without PostgreSQL. */
+  readonly grace: boolean
+}
+
 export interface Poll {
   /** Which database this is; another one behind the same Redis is another truth. */
   readonly database: string
   readonly epoch: string
   readonly cursor: string
   readonly now: number
+  /** Registered when the events were read. */
+  readonly others: readonly Peer[]
   readonly events: readonly OutboxEvent[]
   /** False: there were so many events that some are missing. */
   readonly complete: boolean
@@ -41,15 +52,15 @@ export class Outbox {
   }
 
   /** Every event that was committed by a transaction from `cursor` on; none for null. Throws AUTH_SERVICE_UNAVAILABLE. */
-  async poll(cursor: string | null): Promise<Poll> {
+  async poll(cursor: string | null, node: string): Promise<Poll> {
     const rows = await (this.#statements === null
       ? this.#sql.query<PollRow>(CLOCK_ONLY, [])
-      : this.#sql.query<PollRow>(this.#statements.poll, [cursor]))
+      : this.#sql.query<PollRow>(this.#statements.poll, [cursor, node]))
     const [first] = rows
     if (first === undefined) throw new TypeError('The poll answered without a row.')
-    const { database, epoch, next_cursor, now } = first
+    const { database, epoch, next_cursor, now, others } = first
     const events = rows.filter(isEvent).map(readEvent)
-    return { database, epoch, cursor: next_cursor, now, events, complete: events.length <= POLL_LIMIT }
+    return { database, epoch, cursor: next_cursor, now, others, events, complete: events.length <= POLL_LIMIT }
   }
 
   /** Forgets what is old and older than `cursor`, a thousand rows at a time. */
@@ -66,6 +77,7 @@ interface PollRow {
   readonly epoch: string
   readonly next_cursor: string
   readonly now: number
+  readonly others: readonly Peer[]
   readonly id: string | null
   readonly kind: string | null
   readonly key: string | null

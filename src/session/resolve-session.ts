@@ -1,5 +1,5 @@
 /**
- * From token to session: Redis, else PostgreSQL. Look-ups of one event-loop turn go together, one script call for
+ * From token to session: this process's memory, Redis, else PostgreSQL. Look-ups of one event-loop turn go together, one script call for
  * all of them and one statement for what it missed: a third of the cost of asking one by one. The same turn's
  * look-ups of one token share an answer; nobody joins a question that was already asked.
  *
@@ -10,15 +10,17 @@
 import type { DatabaseClock } from './database-clock.js'
 import { FillQueue } from './fill-queue.js'
 import { Flight, type LookupListener } from './flight.js'
-import type { Lookup } from './session.js'
+import type { LocalCache } from './local-cache.js'
+import type { Lookup, Session } from './session.js'
 import type { RedisSessionCache } from './session-cache.js'
 import type { SessionStore } from './session-store.js'
 
 const MAX_BATCH = 500
 
 export interface ResolverOptions {
-  /** Null: every look-up asks PostgreSQL. */
+  /** Null: what memory does not hold, PostgreSQL is asked for. */
   readonly cache: RedisSessionCache | null
+  readonly local: LocalCache | null
   readonly store: SessionStore
   readonly clock: DatabaseClock
   readonly listener?: LookupListener
@@ -26,30 +28,42 @@ export interface ResolverOptions {
 
 export class SessionResolver {
   readonly #cache: RedisSessionCache | null
+  readonly #local: LocalCache | null
   readonly #fills: FillQueue | null
   readonly #store: SessionStore
   readonly #clock: DatabaseClock
   readonly #listener: LookupListener | undefined
   #turn = new Map<string, Flight>()
 
-  constructor({ cache, store, clock, listener }: ResolverOptions) {
+  constructor({ cache, local, store, clock, listener }: ResolverOptions) {
     this.#cache = cache
+    this.#local = local
     this.#fills = cache === null ? null : new FillQueue(cache)
     this.#store = store
     this.#clock = clock
     this.#listener = listener
   }
 
+  /** Without any I/O, from memory; null says nothing. Call it when the request's headers are complete, not before. */
+  remembered(token: string): Session | null {
+    if (this.#local === null) return null
+    const now = performance.now()
+    const session = this.#local.get(token, now)
+    if (session === null || session.expiresAt <= this.#clock.at(now)) return null
+    this.#listener?.('local', 'live', 0)
+    return session
+  }
+
   /** `strict`: ask PostgreSQL whatever the cache knows (R52). Rejects with AUTH_SERVICE_UNAVAILABLE and nothing else. */
   resolve(token: string, strict: boolean): Promise<Lookup> {
     if (strict || this.#cache === null) {
-      const flight = new Flight(token, null, this.#listener)
+      const flight = new Flight(token, null, strict ? null : this.#local, this.#listener)
       this.#store.ask(flight)
       return flight.promise
     }
     const shared = this.#turn.get(token)
     if (shared !== undefined) return shared.promise
-    const flight = new Flight(token, this.#fills, this.#listener)
+    const flight = new Flight(token, this.#fills, this.#local, this.#listener)
     this.#turn.set(token, flight)
     if (this.#turn.size === 1) setImmediate(() => this.#endTurn())
     else if (this.#turn.size === MAX_BATCH) this.#endTurn()
@@ -69,7 +83,7 @@ export class SessionResolver {
     flights.forEach((flight, i) => {
       const answer = reply?.answers[i] ?? 'missed'
       if (answer !== 'missed' && answer !== 'leased' && answer.expiresAt > now) {
-        flight.answer({ session: answer, source: 'redis', reason: null })
+        flight.hit(answer)
         return
       }
       if (answer === 'leased') flight.ticket = reply?.ticket ?? null

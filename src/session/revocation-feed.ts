@@ -1,77 +1,66 @@
 /**
- * Carries every committed change from PostgreSQL into the cache, and proves by a heartbeat that this is done:
- * twice a second, and on demand before the answer to a revocation leaves.
- *
- *   1 read Redis's clock and its cursor   2 poll the outbox from that cursor   3 INVALIDATE all of it
- *   4 move the cursor, and renew the heartbeat until the clock of step 1 plus three seconds
+ * Carries every committed change from PostgreSQL into the caches: twice a second, at every NOTIFY, and on demand
+ * before the answer to a revocation leaves. `settle` is that demand; what it waits for is what makes the answer true.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatewayError } from '../errors.js'
-import type { DatabaseClock } from './database-clock.js'
-import type { Outbox, OutboxEvent, Poll } from './outbox.js'
-import type { CacheState, RedisSessionCache } from './session-cache.js'
+import { unavailable } from '../data/guarded-sql.js'
+import { Acknowledgements, type Question } from './acknowledgements.js'
+import { type Applied, type Applier, HEARTBEAT_MS } from './applier.js'
+import type { Fleet } from './fleet.js'
+import type { Outbox, Peer } from './outbox.js'
 
 const POLL_MS = 500
-const HEARTBEAT_MS = 3000
 /** Two clocks measure the same three seconds. */
 const CLOCK_MARGIN_MS = 100
 const RETRY_MS = 100
-const ATTEMPTS = 3
 /** Rows are forgotten below a cursor that old: a copy of Redis's data that takes over is seconds old, never minutes. */
 const COLLECT_MS = 15 * 60 * 1000
 
 export interface FeedOptions {
+  readonly applier: Applier
+  readonly fleet: Fleet
   readonly outbox: Outbox
-  /** Null: there is nothing to keep current; only the clock is read. */
-  readonly cache: RedisSessionCache | null
-  readonly clock: DatabaseClock
-  /** An event is in force on every node, so long after its change was made. */
-  readonly onEvent?: (kind: OutboxEvent['kind'], lagMs: number) => void
-  /** Whether this process keeps the cache current; called when that changes. */
+  /** False: without triggers there is nothing to apply, and only the clock is read. */
+  readonly hasOutbox: boolean
+  readonly hasRedis: boolean
+  readonly localLeaseMs: number
+  /** To every gateway on this database. */
+  readonly send: (message: string) => Promise<unknown>
+  /** Whether what this process polls reaches the caches; called when that changes. */
   readonly onChange?: (current: boolean, reason: string) => void
+  /** How long an answer waited for the other gateways. */
+  readonly onWaited?: (ms: number, outcome: 'alone' | 'acknowledged' | 'lease_ended') => void
 }
 
-/** Events ahead of the cursor that are applied nevertheless: some older transaction is still open. */
-interface Applied {
-  readonly nonce: string
-  readonly beats: number
-  readonly ids: ReadonlySet<string>
-}
-
-const NOTHING: Applied = { nonce: '', beats: 0, ids: new Set() }
-
-/**
- * Whoever renews the heartbeat vouches for entries that others filled, perhaps before this process was born. So the
- * cursor is not ours: it lies in Redis, beside the data it speaks of, and moves only together with the heartbeat.
- * A fleet that was down for ten minutes takes it up where it was left, and has applied what happened since before
- * it vouches for anything. Data that came back from an older copy brings its older cursor along. Where there is no
- * cursor, or one of another server (a new database, a failover), nothing can be vouched for: the value of the
- * heartbeat changes, which ends all entries and leases at once, and the cursor begins at the present.
- */
 export class RevocationFeed {
   readonly #options: FeedOptions
-  #running: Promise<void> = Promise.resolve()
-  #queued: Promise<void> | null = null
+  readonly #acknowledgements: Acknowledgements
+  #running: Promise<unknown> = Promise.resolve()
+  #queued: Promise<Applied> | null = null
   #timer: NodeJS.Timeout | undefined
   #stopped = false
-  #applied = NOTHING
   #current: boolean | null = null
-  /** Of the last poll that was applied. */
-  #cursor = ''
+  #others: readonly Peer[] = []
   #collect = { dueAt: 0, cursor: '' }
 
   constructor(options: FeedOptions) {
     this.#options = options
+    this.#acknowledgements = new Acknowledgements({
+      id: options.fleet.id,
+      send: options.send,
+      apply: async () => (await this.#applyAfterNow()).nonce
+    })
   }
 
-  /** True while what this process polls reaches the cache. */
+  /** True while what this process polls reaches the shared cache. */
   get current(): boolean {
     return this.#current === true
   }
 
   /** Polls once, then twice a second. Throws AUTH_SERVICE_UNAVAILABLE when PostgreSQL does not answer. */
   async start(): Promise<void> {
-    await this.#pollAfterNow().catch(throwOutage)
+    if (this.#options.hasOutbox) await this.#options.fleet.renewWhenDue(false).catch(() => {})
+    await this.#applyAfterNow()
     this.#schedule()
   }
 
@@ -80,102 +69,112 @@ export class RevocationFeed {
     this.#stopped = true
     clearTimeout(this.#timer)
     await (this.#queued ?? this.#running).catch(() => {})
+    if (this.#options.hasOutbox) await this.#options.fleet.leave().catch(() => {})
+  }
+
+  /** A NOTIFY: from a trigger, empty, or from another gateway. */
+  hear(message: string): void {
+    if (this.#stopped) return
+    if (message === '') void this.#applyAfterNow().catch(() => {})
+    else this.#acknowledgements.hear(message)
   }
 
   /**
-   * Resolves when everything committed before the call is in force on every node: applied, or, where Redis cannot be
-   * reached from here, after every heartbeat that does not know of it has lapsed. Throws AUTH_SERVICE_UNAVAILABLE when
-   * PostgreSQL cannot say what was committed.
+   * Resolves when everything committed before the call is in force on every node. Throws AUTH_SERVICE_UNAVAILABLE when
+   * PostgreSQL cannot say what was committed, or when a gateway that we do not reach may go on without PostgreSQL.
    */
   async settle(): Promise<void> {
-    if (this.#options.cache === null) return
-    const end = performance.now() + HEARTBEAT_MS + CLOCK_MARGIN_MS
-    for (;;) {
-      const applied = await this.#pollAfterNow().then(() => true, throwOutage)
-      const left = end - performance.now()
-      if (applied || left <= 0) return
-      await sleep(Math.min(RETRY_MS, left))
+    if (!this.#options.hasOutbox) return
+    const begunAt = performance.now()
+    // Asked early, so that the others apply it while we do.
+    let question = this.#others.length > 0 ? this.#acknowledgements.ask() : null
+    try {
+      for (;;) {
+        const { nonce, others } = await this.#applyAfterNow()
+        if (others.length > 0) question ??= this.#acknowledgements.ask()
+        if (!this.#options.hasRedis || nonce !== '' || this.#appliedByOthers(question)) {
+          return await this.#waitForOthers(others, question, begunAt)
+        }
+        // Every heartbeat that does not know of the change has lapsed, unless somebody keeps it alive without PostgreSQL.
+        if (performance.now() >= begunAt + HEARTBEAT_MS + CLOCK_MARGIN_MS) {
+          if (others.some(({ grace }) => grace)) throw unavailable('grace_lease_elsewhere')
+          return await this.#waitForOthers(others, question, begunAt)
+        }
+        await Promise.race([question?.next(), sleep(RETRY_MS)])
+      }
+    } finally {
+      question?.close()
     }
   }
 
-  /** A poll that begins after this call; all who call before it begins share it. */
-  #pollAfterNow(): Promise<void> {
+  /** Another node that reaches the very data we last saw has applied the change in it. */
+  #appliedByOthers(question: Question | null): boolean {
+    const { lastNonce } = this.#options.applier
+    return lastNonce !== '' && question !== null && [...question.answers.values()].includes(lastNonce)
+  }
+
+  /** Until the last of them has answered, or may no longer use what it had in memory when we began. */
+  async #waitForOthers(others: readonly Peer[], question: Question | null, begunAt: number): Promise<void> {
+    const waitedFrom = performance.now()
+    for (;;) {
+      const silent = others.filter(({ id, leaseMs }) => leaseMs > 0 && question?.answers.has(id) !== true)
+      const end = begunAt + CLOCK_MARGIN_MS + Math.max(0, ...silent.map(({ leaseMs }) => leaseMs))
+      const now = performance.now()
+      if (silent.length === 0 || now >= end) {
+        const outcome = others.length === 0 ? 'alone' : silent.length === 0 ? 'acknowledged' : 'lease_ended'
+        return this.#options.onWaited?.(now - waitedFrom, outcome)
+      }
+      await Promise.race([question?.next(), sleep(end - now)])
+    }
+  }
+
+  /** An application that begins after this call; all who call before it begins share it. */
+  #applyAfterNow(): Promise<Applied> {
     this.#queued ??= this.#running
       .catch(() => {})
       .then(() => {
         this.#queued = null
-        this.#running = this.#poll()
-        return this.#running
+        const applying = this.#apply()
+        this.#running = applying
+        return applying
       })
     return this.#queued
   }
 
+  async #apply(): Promise<Applied> {
+    try {
+      const applied = await this.#options.applier.apply()
+      this.#others = applied.others
+      const current = applied.nonce !== '' || !this.#options.hasRedis
+      this.#note(current, current ? 'applied' : 'redis')
+      return applied
+    } catch (outage) {
+      this.#note(false, 'postgres')
+      throw outage
+    }
+  }
+
   #schedule(): void {
     if (this.#stopped) return
+    const { localLeaseMs } = this.#options
+    // At least two proofs in a lease, or memory would be out of use between them.
+    const pollMs = localLeaseMs === 0 ? POLL_MS : Math.min(POLL_MS, localLeaseMs / 2)
     this.#timer = setTimeout(() => {
-      void this.#pollAfterNow()
-        .then(() => this.#collectSometimes())
+      void this.#applyAfterNow()
+        .then(({ nonce }) => this.#afterPoll(nonce !== ''))
         .catch(() => {})
         .finally(() => this.#schedule())
-    }, POLL_MS)
+    }, pollMs)
     this.#timer.unref()
   }
 
-  /** Rejects with AUTH_SERVICE_UNAVAILABLE where PostgreSQL is at fault, with anything else where Redis is. */
-  async #poll(): Promise<void> {
-    try {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        if (await this.#attempt()) return this.#note(true, 'applied')
-      }
-      throw new Error('the state in Redis keeps changing')
-    } catch (error) {
-      this.#note(false, error instanceof GatewayError ? 'postgres' : 'redis')
-      throw error
-    }
-  }
-
-  /** False: begin again, the state in Redis has become another one. */
-  async #attempt(): Promise<boolean> {
-    const { cache } = this.#options
-    if (cache === null) {
-      this.#cursor = (await this.#readOutbox(null)).cursor
-      return true
-    }
-    const opened = await cache.open().catch(async (error: unknown) => {
-      // The clock goes on being read.
-      await this.#readOutbox(null)
-      throw error
-    })
-    const { state, now } = opened
-    const poll = await this.#readOutbox(state.cursor === '' ? null : state.cursor)
-    cache.database = poll.database
-
-    // After a mass change, to begin anew is less work for everybody than to apply it.
-    if (state.database !== poll.database || !poll.complete) {
-      await cache.reset(state, poll.database, poll.epoch, poll.cursor)
-      return false
-    }
-    const events = this.#unapplied(poll, state)
-    await cache.invalidate(events)
-    const beats = await cache.beat(state, poll.epoch, poll.cursor, now + HEARTBEAT_MS)
-    if (beats === 0) return false
-    this.#cursor = poll.cursor
-    this.#applied = { nonce: state.nonce, beats, ids: new Set(poll.events.map(({ id }) => id)) }
-    for (const { kind, at } of events) this.#options.onEvent?.(kind, this.#options.clock.now() - at)
-    return true
-  }
-
-  async #readOutbox(cursor: string | null): Promise<Poll> {
-    const askedAt = performance.now()
-    const poll = await this.#options.outbox.poll(cursor)
-    this.#options.clock.set(poll.now, askedAt)
-    return poll
-  }
-
-  /** What is applied in an older copy of the data is not known to be applied in this one: its beats tell. */
-  #unapplied({ events }: Poll, { nonce, beats }: CacheState): readonly OutboxEvent[] {
-    const { ids } = this.#applied.nonce === nonce && this.#applied.beats <= beats ? this.#applied : NOTHING
-    return ids.size === 0 ? events : events.filter(({ id }) => !ids.has(id))
+  async #afterPoll(reachesRedis: boolean): Promise<void> {
+    if (!this.#options.hasOutbox) return
+    await this.#options.fleet.renewWhenDue(reachesRedis)
+    const { dueAt, cursor } = this.#collect
+    if (performance.now() < dueAt) return
+    this.#collect = { dueAt: performance.now() + COLLECT_MS, cursor: this.#options.applier.cursor }
+    if (cursor !== '') await this.#options.outbox.collect(cursor)
   }
 
   #note(current: boolean, reason: string): void {
@@ -183,17 +182,4 @@ export class RevocationFeed {
     this.#current = current
     this.#options.onChange?.(current, reason)
   }
-
-  async #collectSometimes(): Promise<void> {
-    const { dueAt, cursor } = this.#collect
-    if (performance.now() < dueAt) return
-    this.#collect = { dueAt: performance.now() + COLLECT_MS, cursor: this.#cursor }
-    if (cursor !== '') await this.#options.outbox.collect(cursor)
-  }
-}
-
-/** PostgreSQL's failures end it; of Redis's the caller knows what to do. */
-function throwOutage(error: unknown): false {
-  if (error instanceof GatewayError) throw error
-  return false
 }

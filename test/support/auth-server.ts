@@ -162,6 +162,7 @@ export function anEnv(overrides: Partial<Env> = {}): Env {
     cookieSameSite: 'lax',
     trustedProxies: [],
     sessionCacheTtlSeconds: 300,
+    outageMode: 'graceful',
     sessionLocalLeaseMs: 0,
     sessionExpiresInSeconds: 604_800,
     sessionUpdateAgeSeconds: 86_400,

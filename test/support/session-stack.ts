@@ -4,17 +4,18 @@
  */
 import { randomBytes } from 'node:crypto'
 import postgres, { type Sql } from 'postgres'
-import { outboxSql } from '../../schema/outbox-sql.js'
 import type { AuthShape } from '../../src/data/auth-shape.js'
 import { GuardedSql } from '../../src/data/guarded-sql.js'
 import { migrate } from '../../src/data/migrate.js'
-import { createDirectClient, createLookupPool } from '../../src/data/postgres.js'
+import { createDirectClient, createListenClient, createLookupPool } from '../../src/data/postgres.js'
 import { RedisLink } from '../../src/data/redis.js'
+import { createCoherence } from '../../src/session/coherence.js'
 import { DatabaseClock } from '../../src/session/database-clock.js'
 import type { LookupOutcome } from '../../src/session/flight.js'
-import { Outbox } from '../../src/session/outbox.js'
+import type { LocalCache } from '../../src/session/local-cache.js'
+import type { Outbox } from '../../src/session/outbox.js'
 import { SessionResolver } from '../../src/session/resolve-session.js'
-import { RevocationFeed } from '../../src/session/revocation-feed.js'
+import type { RevocationFeed } from '../../src/session/revocation-feed.js'
 import type { LookupSource } from '../../src/session/session.js'
 import { RedisSessionCache } from '../../src/session/session-cache.js'
 import { createSessionQuery } from '../../src/session/session-query.js'
@@ -42,6 +43,12 @@ export interface GatewayOptions {
   readonly slots?: number
   /** False: the feed polls once, and then only when it is told to settle. */
   readonly polling?: boolean
+  /** Default false: an ear for NOTIFY. */
+  readonly listening?: boolean
+  /** Default 0: no cache in memory. */
+  readonly localLeaseMs?: number
+  /** Default false: the shared cache ends with PostgreSQL. */
+  readonly graceful?: boolean
   readonly redisUrl?: string
   /** Default: a second, for what a busy machine delays; the gateway's own value is 50. */
   readonly redisTimeoutMs?: number
@@ -52,6 +59,7 @@ export interface TestGateway {
   readonly resolver: SessionResolver
   readonly store: SessionStore
   readonly cache: RedisSessionCache
+  readonly local: LocalCache | null
   readonly feed: RevocationFeed
   readonly clock: DatabaseClock
   readonly link: RedisLink
@@ -63,6 +71,11 @@ export interface TestGateway {
   readonly outcomes: LookupOutcome[]
   readonly sources: LookupSource[]
   readonly events: string[]
+  /** How long answers waited for the other gateways, and why they ended waiting. */
+  readonly waits: { ms: number; outcome: string }[]
+  readonly hears: () => boolean
+  /** From now on no notification reaches it. */
+  readonly deafen: () => void
 }
 
 export async function startSessionStack(scope: Scope, redisArgs: readonly string[] = []): Promise<SessionStack> {
@@ -89,7 +102,17 @@ export async function startSessionStack(scope: Scope, redisArgs: readonly string
 async function aGateway(
   scope: Scope,
   { postgres: server, redis, shape }: Pick<SessionStack, 'postgres' | 'redis' | 'shape'>,
-  { cached = true, slots = 10, polling = true, redisUrl, redisTimeoutMs = 1000, postgresUrl }: GatewayOptions = {}
+  {
+    cached = true,
+    slots = 10,
+    polling = true,
+    listening = false,
+    localLeaseMs = 0,
+    graceful = false,
+    redisUrl,
+    redisTimeoutMs = 1000,
+    postgresUrl
+  }: GatewayOptions = {}
 ): Promise<TestGateway> {
   const statements: string[] = []
   const polls: string[] = []
@@ -100,12 +123,31 @@ async function aGateway(
   const link = new RedisLink(redisUrl ?? redis.url, () => {}, redisTimeoutMs)
   const lookups = new GuardedSql(() => recording(createLookupPool(url, slots), statements))
   const pollPool = new GuardedSql(() => recording(createLookupPool(url, 2), polls))
-  const outbox = new Outbox(pollPool, outboxSql(shape))
   const cache = new RedisSessionCache(link, 300)
   const clock = new DatabaseClock()
   const store = new SessionStore(lookups, createSessionQuery(shape), slots)
+  const waits: TestGateway['waits'] = []
+  let deaf = false
+  const { local, feed, outbox, start, stop, listenerState } = createCoherence({
+    shape,
+    triggers: true,
+    sql: pollPool,
+    cache: cached ? cache : null,
+    clock,
+    cacheTtlMs: 300_000,
+    localLeaseMs,
+    graceful,
+    connectListener: listening ? () => createListenClient(url) : null,
+    onEvent: ({ kind }) => events.push(kind),
+    onWaited: (ms, outcome) => waits.push({ ms, outcome })
+  })
+  const hear = feed.hear.bind(feed)
+  feed.hear = message => {
+    if (!deaf) hear(message)
+  }
   const resolver = new SessionResolver({
     cache: cached ? cache : null,
+    local,
     store,
     clock,
     listener: (source, outcome) => {
@@ -113,20 +155,34 @@ async function aGateway(
       outcomes.push(outcome)
     }
   })
-  const feed = new RevocationFeed({
-    outbox,
-    cache: cached ? cache : null,
-    clock,
-    onEvent: kind => events.push(kind)
-  })
   scope.teardown(async () => {
-    await feed.stop()
+    await stop()
     link.close()
     await Promise.all([lookups.close(), pollPool.close()])
   })
   if (cached) await eventually(() => link.run !== '', 'Redis says who it is')
-  await (polling ? feed.start() : feed.settle())
-  return { resolver, store, cache, feed, clock, link, lookups, statements, polls, outbox, outcomes, sources, events }
+  await (polling ? start() : feed.settle())
+  return {
+    resolver,
+    store,
+    cache,
+    local,
+    feed,
+    clock,
+    link,
+    lookups,
+    statements,
+    polls,
+    outbox,
+    outcomes,
+    sources,
+    events,
+    waits,
+    hears: () => listenerState() === 'hears',
+    deafen: () => {
+      deaf = true
+    }
+  }
 }
 
 /** The same client, with every statement it is given noted. */

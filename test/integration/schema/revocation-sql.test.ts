@@ -23,9 +23,9 @@ t.test('the triggers of revocation', async t => {
 
       /** What a change writes to the outbox, as `s <token hash>` and `u <user id>`. */
       async function eventsOf(change: () => Promise<unknown>): Promise<string[]> {
-        const [before] = await sql.unsafe(poll, [null as unknown as string])
+        const [before] = await sql.unsafe(poll, [null as unknown as string, ''])
         await change()
-        const rows = await sql.unsafe(poll, [before?.next_cursor])
+        const rows = await sql.unsafe(poll, [before?.next_cursor, ''])
         return rows.filter(({ id }) => id !== null).map(({ kind, key }) => `${kind} ${key}`)
       }
       const changes = (model: 'user' | 'session' | 'member', id: string, row: Parameters<typeof update>[4]) => () =>
@@ -132,13 +132,13 @@ t.test('the triggers of revocation', async t => {
     const { poll } = outboxSql(shape)
     const userId = await insert(sql, shape, 'user', {})
     for (const token of ['slow', 'quick']) await insert(sql, shape, 'session', { token, userId })
-    const [start] = await sql.unsafe(poll, ['0'])
+    const [start] = await sql.unsafe(poll, ['0', ''])
 
     let cursor = start?.next_cursor as string
     await sql.begin(async tx => {
       await tx.unsafe(`delete from auth.session where token = 'slow'`)
       await sql`delete from auth.session where token = 'quick'`
-      const rows = await sql.unsafe(poll, [cursor])
+      const rows = await sql.unsafe(poll, [cursor, ''])
       t.same(
         rows.map(({ key }) => key),
         [hashToken('quick')],
@@ -146,7 +146,7 @@ t.test('the triggers of revocation', async t => {
       )
       cursor = rows[0]?.next_cursor
     })
-    const rows = await sql.unsafe(poll, [cursor])
+    const rows = await sql.unsafe(poll, [cursor, ''])
 
     t.ok(rows.some(({ key }) => key === hashToken('slow')))
   })
@@ -159,7 +159,7 @@ t.test('the triggers of revocation', async t => {
     const kept = async () => (await sql`select key from auth.gateway_outbox`).length
     await insert(sql, shape, 'session', { token: 'it', userId })
     await sql`delete from auth.session`
-    const [row] = await sql.unsafe(poll, ['0'])
+    const [row] = await sql.unsafe(poll, ['0', ''])
 
     await sql.unsafe(collect, [row?.next_cursor])
     t.equal(await kept(), 1, 'not old')
@@ -278,7 +278,7 @@ t.test('the triggers of revocation', async t => {
 
     await sql.unsafe(`delete from ${tableName(shape, 'session')} where ${columnName(shape, 'session', 'token')} = 'it'`)
 
-    const rows = await sql.unsafe(outboxSql(shape).poll, ['0'])
+    const rows = await sql.unsafe(outboxSql(shape).poll, ['0', ''])
     t.same(
       rows.map(({ key }) => key),
       [hashToken('it')]
@@ -288,7 +288,7 @@ t.test('the triggers of revocation', async t => {
 })
 
 async function epochOf(sql: Sql, shape: AuthShape): Promise<string> {
-  const [row] = await sql.unsafe(outboxSql(shape).poll, [null as unknown as string])
+  const [row] = await sql.unsafe(outboxSql(shape).poll, [null as unknown as string, ''])
   return row?.epoch
 }
 

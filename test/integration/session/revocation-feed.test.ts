@@ -3,9 +3,8 @@ import t from 'tap'
 import { outboxSql, POLL_LIMIT } from '../../../schema/outbox-sql.js'
 import { GuardedSql } from '../../../src/data/guarded-sql.js'
 import { createLookupPool } from '../../../src/data/postgres.js'
+import { createCoherence } from '../../../src/session/coherence.js'
 import { DatabaseClock } from '../../../src/session/database-clock.js'
-import { Outbox } from '../../../src/session/outbox.js'
-import { RevocationFeed } from '../../../src/session/revocation-feed.js'
 import { hashToken } from '../../../src/session/session.js'
 import { eventually } from '../../support/eventually.js'
 import { startFlakyLink } from '../../support/flaky-link.js'
@@ -203,14 +202,14 @@ t.test('on one stack', async t => {
     await open`begin`
     await open`insert into gateway_outbox (kind, key, at) values ('s', 'k2 old, committed late', now() - interval '2 hours')`
     await sql`insert into gateway_outbox (kind, key) values ('s', 'k3 young')`
-    const [{ next_cursor }] = (await sql.unsafe(poll, ['0'])) as [{ next_cursor: string }]
+    const [{ next_cursor }] = (await sql.unsafe(poll, ['0', ''])) as [{ next_cursor: string }]
     await open`commit`
     open.release()
 
     await gateway.outbox.collect(next_cursor)
     t.strictSame(await keys(), ['k2 old, committed late', 'k3 young'])
 
-    const [{ next_cursor: next }] = (await sql.unsafe(poll, ['0'])) as [{ next_cursor: string }]
+    const [{ next_cursor: next }] = (await sql.unsafe(poll, ['0', ''])) as [{ next_cursor: string }]
     t.equal((await sql.unsafe(collect, [next])).count > 0, true)
     t.strictSame(await keys(), ['k3 young'])
   })
@@ -228,23 +227,27 @@ t.test('on one stack', async t => {
   t.test('a database without triggers and outbox is read for its clock alone', async t => {
     const pool = new GuardedSql(() => createLookupPool(stack.postgres.url, 1))
     t.teardown(() => pool.close())
-    const outbox = new Outbox(pool, null)
     const clock = new DatabaseClock()
     clock.set(0, performance.now())
-    const feed = new RevocationFeed({ outbox, cache: null, clock })
+    const { feed, outbox, local } = createCoherence({
+      shape: stack.shape,
+      triggers: false,
+      sql: pool,
+      cache: null,
+      clock,
+      cacheTtlMs: 300_000,
+      localLeaseMs: 1000,
+      graceful: true,
+      connectListener: null
+    })
     t.teardown(() => feed.stop())
 
     await feed.start()
     await outbox.collect('1')
+    await feed.settle()
 
+    t.equal(local, null, 'no cache in memory that nobody could prove current')
     t.ok(Math.abs(clock.now() - Date.now()) < 5000)
-  })
-
-  t.test('without a cache there is nothing to settle', async t => {
-    const gateway = await stack.aGateway(t, { cached: false })
-
-    await gateway.feed.settle()
-    t.equal(gateway.polls.length, 1, 'only the clock is read')
   })
 })
 

@@ -1,0 +1,169 @@
+/**
+ * One reading of the outbox, applied: in Redis, which all share, and in this process's memory.
+ *
+ *   1 read Redis's clock and its cursor   2 poll the outbox from that cursor, or from our own if it is older
+ *   3 INVALIDATE all of it   4 move the cursor, and renew the heartbeat until the clock of step 1 plus three seconds
+ *   5 drop the same from memory, and take it as proven current until step 1 plus the lease
+ *
+ * Memory comes after Redis: what is looked up after the drop must not find in Redis what was dropped here.
+ */
+import type { DatabaseClock } from './database-clock.js'
+import type { Fleet } from './fleet.js'
+import type { LocalCache } from './local-cache.js'
+import type { Outbox, OutboxEvent, Peer, Poll } from './outbox.js'
+import type { CacheState, RedisSessionCache } from './session-cache.js'
+
+export const HEARTBEAT_MS = 3000
+const ATTEMPTS = 3
+
+export interface ApplierOptions {
+  readonly outbox: Outbox
+  readonly clock: DatabaseClock
+  /** Null: without Redis, or without triggers. */
+  readonly cache: RedisSessionCache | null
+  readonly local: LocalCache | null
+  readonly fleet: Fleet
+  /** An event is in force on this node, so long after its change was made. */
+  readonly onEvent?: (event: OutboxEvent, lagMs: number) => void
+}
+
+export interface Applied {
+  readonly others: readonly Peer[]
+  /** Of the data in Redis that everything was applied to; empty where it was not. */
+  readonly nonce: string
+}
+
+interface Opened {
+  readonly now: number
+  readonly state: CacheState
+}
+
+/** Events ahead of the cursor that are applied in Redis nevertheless: some older transaction is still open. */
+interface AppliedThere {
+  readonly nonce: string
+  readonly beats: number
+  readonly ids: ReadonlySet<string>
+}
+
+const NOTHING: AppliedThere = { nonce: '', beats: 0, ids: new Set() }
+
+/**
+ * Whoever renews the heartbeat vouches for entries that others filled, perhaps before this process was born. So the
+ * cursor of Redis is not ours: it lies beside the data it speaks of, and moves only together with the heartbeat.
+ * A fleet that was down for ten minutes takes it up where it was left, and has applied what happened since before
+ * it vouches for anything. Data that came back from an older copy brings its older cursor along. Where there is no
+ * cursor, or one of another server (a new database, a failover), nothing can be vouched for: the value of the
+ * heartbeat changes, which ends all entries and leases at once, and the cursor begins at the present.
+ */
+export class Applier {
+  readonly #options: ApplierOptions
+  #there = NOTHING
+  /** Of the last poll that was applied here. */
+  #here: Pick<Poll, 'database' | 'epoch' | 'cursor'> = { database: '', epoch: '', cursor: '' }
+  #hereIds: ReadonlySet<string> = new Set()
+  #lastNonce = ''
+
+  constructor(options: ApplierOptions) {
+    this.#options = options
+  }
+
+  /** Of the last poll that was applied. */
+  get cursor(): string {
+    return this.#here.cursor
+  }
+
+  /** Of the data in Redis as it was last seen. */
+  get lastNonce(): string {
+    return this.#lastNonce
+  }
+
+  /** Throws AUTH_SERVICE_UNAVAILABLE when PostgreSQL does not answer. Where Redis fails, memory is served all the same. */
+  async apply(): Promise<Applied> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const applied = await this.#attempt(attempt === ATTEMPTS - 1)
+      if (applied !== null) return applied
+    }
+    throw new TypeError('The last attempt always answers.')
+  }
+
+  /** Null: begin again, the state in Redis has become another one. */
+  async #attempt(isLast: boolean): Promise<Applied | null> {
+    const { cache, outbox, clock, fleet } = this.#options
+    const begunAt = performance.now()
+    const opened = cache === null ? null : await cache.open().catch(() => null)
+    let poll: Poll
+    const askedAt = performance.now()
+    try {
+      poll = await outbox.poll(this.#from(opened), fleet.id)
+    } catch (outage) {
+      await this.#bridge(opened)
+      throw outage
+    }
+    clock.set(poll.now, askedAt)
+    if (cache !== null) cache.database = poll.database
+    const nonce = opened === null ? '' : await this.#applyThere(opened, poll).catch(() => '')
+    if (nonce === null && !isLast) {
+      // Emptied and moved on, or the next attempt would find too many again.
+      if (!poll.complete) this.#applyHere(poll, begunAt, '')
+      return null
+    }
+    this.#applyHere(poll, begunAt, nonce ?? '')
+    return { others: poll.others, nonce: nonce ?? '' }
+  }
+
+  /** Cursors of two databases cannot be compared; ours is the one that memory needs. */
+  #from(opened: Opened | null): string | null {
+    const { database, cursor: here } = this.#here
+    const there = opened?.state.cursor ?? ''
+    if (here === '') return there === '' ? null : there
+    if (there === '' || opened?.state.database !== database) return here
+    return BigInt(there) < BigInt(here) ? there : here
+  }
+
+  /** The nonce; null: the state has become another one. Rejects where Redis fails. */
+  async #applyThere({ state, now }: Opened, poll: Poll): Promise<string | null> {
+    const { cache } = this.#options
+    if (cache === null) return ''
+    // After a mass change, to begin anew is less work for everybody than to apply it.
+    if (state.database !== poll.database || !poll.complete) {
+      await cache.reset(state, poll.database, poll.epoch, poll.cursor)
+      return null
+    }
+    await cache.invalidate(this.#unapplied(poll, state))
+    const beats = await cache.beat(state, poll.epoch, poll.cursor, now + HEARTBEAT_MS)
+    if (beats === 0) return null
+    this.#there = { nonce: state.nonce, beats, ids: new Set(poll.events.map(({ id }) => id)) }
+    this.#lastNonce = state.nonce
+    return state.nonce
+  }
+
+  /** What is applied in an older copy of the data is not known to be applied in this one: its beats tell. */
+  #unapplied({ events }: Poll, { nonce, beats }: CacheState): readonly OutboxEvent[] {
+    const { ids } = this.#there.nonce === nonce && this.#there.beats <= beats ? this.#there : NOTHING
+    return ids.size === 0 ? events : events.filter(({ id }) => !ids.has(id))
+  }
+
+  #applyHere(poll: Poll, begunAt: number, nonce: string): void {
+    const { cache, local, fleet, clock, onEvent } = this.#options
+    const { database, epoch, cursor, events, complete } = poll
+    const isNew = events.filter(({ id }) => !this.#hereIds.has(id))
+    if (local !== null) {
+      if (database !== this.#here.database || epoch !== this.#here.epoch || !complete) local.clear()
+      else local.drop(events)
+      local.redisBehind = cache !== null && nonce === ''
+      local.prove(fleet.provenUntil(begunAt))
+    }
+    this.#here = { database, epoch, cursor }
+    this.#hereIds = new Set(events.map(({ id }) => id))
+    if (onEvent !== undefined && complete) for (const event of isNew) onEvent(event, clock.now() - event.at)
+  }
+
+  /** Without PostgreSQL nobody learns of a change, and nobody can acknowledge one while our grace lease runs. */
+  async #bridge(opened: Opened | null): Promise<void> {
+    const { cache, fleet } = this.#options
+    const left = Math.min(HEARTBEAT_MS, fleet.graceLeft)
+    if (cache === null || opened === null || opened.state.database !== cache.database || left <= 0) return
+    const { state, now } = opened
+    await cache.beat(state, state.epoch, state.cursor, now + left).catch(() => {})
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The cache in this process's own memory: a hit costs no I/O. It is used only while this node's own reading of the
+ * outbox proves that every change committed a lease ago is applied in it, so nobody has to reach us to revoke.
+ * An entry stays for many leases: each proof renews all of them (docs/revocation.md, ADR 0012).
+ */
+import type { Session, TokenHash } from './session.js'
+import type { RevocationEvent } from './session-cache.js'
+
+/** About 20 MB when full. */
+const MAX_ENTRIES = 20_000
+
+interface Entry {
+  readonly hash: TokenHash
+  readonly session: Session
+  /** By performance.now(). */
+  readonly usableUntil: number
+}
+
+export class LocalCache {
+  /** While events were dropped here that Redis may not know of, what Redis says is not taken over. */
+  redisBehind = false
+  readonly #maxAgeMs: number
+  readonly #entries = new Map<string, Entry>()
+  readonly #tokens = new Map<TokenHash, string>()
+  readonly #tokensOfUser = new Map<string, Set<string>>()
+  #drops = 0
+  #provenUntil = Number.NEGATIVE_INFINITY
+
+  constructor(maxAgeMs: number) {
+    this.#maxAgeMs = maxAgeMs
+  }
+
+  /** Take it before a session is looked up, and hand it to `put`: what was dropped in between must not come back. */
+  get mark(): number {
+    return this.#drops
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** `now`: performance.now(), read after the request's headers were complete. */
+  get(token: string, now: number): Session | null {
+    if (now >= this.#provenUntil) return null
+    const entry = this.#entries.get(token)
+    if (entry === undefined) return null
+    if (now < entry.usableUntil) return entry.session
+    this.#remove(token, entry)
+    return null
+  }
+
+  put(mark: number, token: string, hash: TokenHash, session: Session): void {
+    if (mark !== this.#drops) return
+    const now = performance.now()
+    if (now >= this.#provenUntil) return
+    const old = this.#entries.get(token)
+    if (old !== undefined) this.#remove(token, old)
+    else if (this.#entries.size >= MAX_ENTRIES) this.#removeOldest()
+    this.#entries.set(token, { hash, session, usableUntil: now + this.#maxAgeMs })
+    this.#tokens.set(hash, token)
+    const ofUser = this.#tokensOfUser.get(session.userId)
+    if (ofUser === undefined) this.#tokensOfUser.set(session.userId, new Set([token]))
+    else ofUser.add(token)
+  }
+
+  drop(events: readonly RevocationEvent[]): void {
+    if (events.length === 0) return
+    this.#drops++
+    for (const { kind, key } of events) {
+      if (kind === 'user') for (const token of this.#tokensOfUser.get(key) ?? []) this.#dropToken(token)
+      else this.#dropToken(this.#tokens.get(key as TokenHash))
+    }
+  }
+
+  clear(): void {
+    this.#drops++
+    this.#entries.clear()
+    this.#tokens.clear()
+    this.#tokensOfUser.clear()
+  }
+
+  /** Every change committed before the proof began is applied: usable until then, by performance.now(). */
+  prove(until: number): void {
+    this.#provenUntil = until
+  }
+
+  #dropToken(token: string | undefined): void {
+    const entry = token === undefined ? undefined : this.#entries.get(token)
+    if (token !== undefined && entry !== undefined) this.#remove(token, entry)
+  }
+
+  #removeOldest(): void {
+    for (const [token, entry] of this.#entries) return this.#remove(token, entry)
+  }
+
+  #remove(token: string, { hash, session }: Entry): void {
+    this.#entries.delete(token)
+    this.#tokens.delete(hash)
+    const ofUser = this.#tokensOfUser.get(session.userId)
+    ofUser?.delete(token)
+    if (ofUser?.size === 0) this.#tokensOfUser.delete(session.userId)
+  }
+}
