@@ -6,11 +6,14 @@ import { createAuth } from './auth/better-auth.js'
 import { createMailer } from './auth/mail.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
-import { createAuthPool } from './data/postgres.js'
+import { GuardedSql } from './data/guarded-sql.js'
+import { createAuthPool, createLookupPool } from './data/postgres.js'
 import type { Metrics } from './edge/metrics.js'
+import { whereabouts } from './errors.js'
 import type { KeyLoader } from './identity/key-ring.js'
 import type { Data } from './open-data.js'
 import type { CredentialReader } from './session/credential.js'
+import { Sweeper } from './session/sweep.js'
 
 export interface AuthHost {
   /** The session cookie's, from Better Auth's own options. */
@@ -37,6 +40,7 @@ export async function hostAuth(
     shape: data.shape,
     deleteByToken: token => data.store.deleteByToken(token)
   })
+  const stopSweeping = env.authMode === 'attached' ? async () => {} : startSweeping(config.databaseUrl, data, log)
 
   return {
     cookieName,
@@ -56,7 +60,23 @@ export async function hostAuth(
             sharedCounter: data.sharedCounter
           }),
     async close() {
-      await Promise.all([mailer.close(), auth.close()])
+      await Promise.all([mailer.close(), auth.close(), stopSweeping()])
     }
+  }
+}
+
+/** Attached, the rows are somebody else's to delete, and we have no right to. */
+function startSweeping(databaseUrl: string, { shape }: Data, log: FastifyBaseLogger): () => Promise<void> {
+  const sql = new GuardedSql(() => createLookupPool(databaseUrl, 1))
+  const sweeper = new Sweeper({
+    sql,
+    shape,
+    onSwept: rows => log.info({ event: 'sweep', ...rows }),
+    onFailed: error => log.warn({ event: 'sweep.failed', ...whereabouts((error as Error).cause ?? error) })
+  })
+  sweeper.start()
+  return async () => {
+    await sweeper.stop()
+    await sql.close()
   }
 }

@@ -50,7 +50,8 @@ export function betterAuthOptions(
     },
     ...mailOptions(env, mailer),
     ...accountOptions(env),
-    verification: { storeIdentifier: 'hashed' },
+    // Left alone it deletes what has expired at every look-up, on the way of the request; session/sweep.ts does it.
+    verification: { storeIdentifier: 'hashed', disableCleanup: true },
     // Ours counts across nodes and per account: login-limit.ts.
     rateLimit: { enabled: false },
     advanced: advancedOptions(env, shape),
