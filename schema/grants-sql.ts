@@ -1,9 +1,17 @@
 /** The least a gateway's role needs (R75), for a database whose tables belong to another role: the one that migrates. */
+import type { ISql } from 'postgres'
 import type { AuthMode } from '../src/data/finding.js'
 import type { AuthModelName } from '../src/data/auth-models.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
 import { epochTable, nodeTable, outboxTable } from './outbox-sql.js'
+
+/** Of the gateway's own tables. The triggers write with their owner's rights; the gateway deletes what all have seen. */
+const OWN: readonly (readonly [table: (shape: AuthShape) => string, rights: string])[] = [
+  [outboxTable, 'SELECT, DELETE'],
+  [epochTable, 'SELECT'],
+  [nodeTable, 'SELECT, INSERT, UPDATE, DELETE']
+]
 
 const READ_ATTACHED: readonly AuthModelName[] = ['user', 'session', 'member']
 
@@ -17,13 +25,24 @@ export function grantsSql(shape: AuthShape, mode: AuthMode, role: string): strin
   const lines = [
     `GRANT USAGE ON SCHEMA ${ident(shape.schema)} ${to}`,
     ...tables.map(table => `GRANT ${rights} ON ${table} ${to}`),
-    // The triggers write with their owner's rights; the gateway reads, and deletes what every gateway has seen.
-    `GRANT SELECT, DELETE ON ${outboxTable(shape)} ${to}`,
-    `GRANT SELECT ON ${epochTable(shape)} ${to}`,
-    `GRANT SELECT, INSERT, UPDATE, DELETE ON ${nodeTable(shape)} ${to}`
+    ...OWN.map(([table, right]) => `GRANT ${right} ON ${table(shape)} ${to}`)
   ]
   if (mode === 'hosted' && shape.idKind === 'serial') {
     lines.push(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${ident(shape.schema)} ${to}`)
   }
   return lines.join('\n')
+}
+
+/** The GRANTs that the role of this connection still needs on the gateway's own tables, which must be there. */
+export async function missingGrants(sql: ISql, shape: AuthShape): Promise<string[]> {
+  const missing: string[] = []
+  for (const [tableOf, rights] of OWN) {
+    const table = tableOf(shape)
+    for (const right of rights.split(', ')) {
+      const [row] = await sql<[{ has: boolean; role: string }]>`
+        select has_table_privilege(${table}::text, ${right}::text) as has, current_user as role`
+      if (!row.has) missing.push(`GRANT ${right} ON ${table} TO ${ident(row.role)};`)
+    }
+  }
+  return missing
 }

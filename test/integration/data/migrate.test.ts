@@ -1,6 +1,6 @@
 import postgres, { type Sql } from 'postgres'
 import t, { type Test } from 'tap'
-import { grantsSql } from '../../../schema/grants-sql.js'
+import { grantsSql, missingGrants } from '../../../schema/grants-sql.js'
 import { revocationInstalled } from '../../../schema/revocation-sql.js'
 import { inspectAuth } from '../../../src/data/inspect-auth.js'
 import { migrate } from '../../../src/data/migrate.js'
@@ -161,6 +161,9 @@ t.test('migrate', async t => {
       t.same((await inspectAuth(least, { schema: null, mode })).problems, [], mode)
       t.equal(await revocationInstalled(least, shape), true)
       await canOrCannot(t, least, mode)
+      t.same(await missingGrants(least, shape), [])
+      await sql.unsafe(`revoke update on gateway_node from ${role}`)
+      t.match(await missingGrants(least, shape), [/^GRANT UPDATE ON .*gateway_node.* TO "?least_/])
     }
   })
 })
