@@ -19,6 +19,8 @@ export interface OutboxSql {
   readonly poll: string
   /** $1 a cursor: deletes up to a thousand rows that are old and of transactions before it. */
   readonly collect: string
+  /** `rows`: how many there are, counted to one more than the poll's limit. */
+  readonly count: string
   /** $1 id, $2 ms an entry may be used without a proof, $3 ms of the lease, $4 ms of the grace lease or null. */
   readonly register: string
   /** $1 id: gone, and with it whatever has lapsed long ago. */
@@ -45,6 +47,7 @@ limit ${POLL_LIMIT + 1}`,
     collect: `delete from ${outbox} where id in (
   select o.id from ${outbox} o
    where o.xid < $1::text::xid8 and o.at < now() - interval '1 hour' order by o.xid limit 1000)`,
+    count: `select count(*)::int as rows from (select 1 from ${outbox} limit ${POLL_LIMIT + 1}) o`,
     register: `insert into ${nodes} (id, lease_ms, lease_until, grace_until)
 values ($1::text, $2::text::integer, ${inMs('$3')}, ${inMs('$4')})
 on conflict (id) do update set lease_ms = excluded.lease_ms, lease_until = excluded.lease_until,

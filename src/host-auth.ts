@@ -1,6 +1,7 @@
 /** Better Auth in this process (`hosted`), or somewhere else on the same database (`attached`). */
 import type { FastifyBaseLogger } from 'fastify'
 import type { AppConfig } from './app-config.js'
+import { markCauses } from './auth/auth-cause.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
 import { createAuth } from './auth/better-auth.js'
 import { createMailer } from './auth/mail.js'
@@ -32,13 +33,13 @@ export async function hostAuth(
 ): Promise<AuthHost> {
   const { env, secrets } = config
   const mailer = createMailer({ env, log })
-  const connect = () => createAuthPool(config.databaseUrl)
+  const connect = () => markCauses(createAuthPool(config.databaseUrl))
   const auth = await createAuth({ env, secrets, connect, shape: data.shape, mailer, log })
   const cookieName = auth.context.authCookies.sessionToken.name
   const rows = createSessionRows({
     sql: data.lookups,
     shape: data.shape,
-    deleteByToken: token => data.store.deleteByToken(token)
+    deleteByToken: token => data.store.deleteByToken(token, 'sign_out')
   })
   const stopSweeping = env.authMode === 'attached' ? async () => {} : startSweeping(config.databaseUrl, data, log)
 

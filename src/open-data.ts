@@ -1,7 +1,10 @@
 /** PostgreSQL and Redis, and the rooms of the session that stand directly on them. */
 import type { FastifyBaseLogger } from 'fastify'
+import type { Sql } from 'postgres'
+import { missingGrants } from '../schema/grants-sql.js'
 import { revocationInstalled } from '../schema/revocation-sql.js'
 import type { AppConfig } from './app-config.js'
+import type { AuthShape } from './data/auth-shape.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
 import type { ListenerState } from './data/listener.js'
@@ -10,8 +13,11 @@ import { RedisLink } from './data/redis.js'
 import { sharedCounter } from './data/shared-counter.js'
 import type { PartHealth } from './edge/health.js'
 import type { Metrics } from './edge/metrics.js'
+import { ConfigError } from './errors.js'
+import { HEARTBEAT_MS } from './session/applier.js'
 import { type Coherence, createCoherence } from './session/coherence.js'
 import { DatabaseClock } from './session/database-clock.js'
+import type { OutboxEvent } from './session/outbox.js'
 import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
 import { SessionStore } from './session/session-store.js'
@@ -44,14 +50,25 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     localLeaseMs: env.sessionLocalLeaseMs,
     graceful: env.outageMode === 'graceful',
     connectListener: () => createListenClient(config.databaseDirectUrl),
-    onEvent: ({ kind }, lagMs) => metrics.revocationApplied(kind, lagMs),
+    onEvent: (event, lagMs) => {
+      metrics.revocationApplied(event.cause, lagMs)
+      tellRevocation(log, event, lagMs)
+    },
+    onWaited: (ms, outcome) => metrics.leaseWaited(ms, outcome),
     onChange: (current, reason) => log.info({ event: 'cache', current, reason }),
     onListener: state => tellListener(log, state)
   })
   await coherence.start()
   metrics.watch({
-    breakers: () => ({ postgres: level(lookups), ...(redis !== null && { redis: level(redis) }) }),
-    poolConnections: () => ({ busy: lookups.busy, max: env.databasePoolMax })
+    breakers: () => ({
+      postgres: level(lookups),
+      postgres_feed: level(polls),
+      ...(redis !== null && { redis: level(redis) })
+    }),
+    poolConnections: () => ({ busy: lookups.busy, max: env.databasePoolMax }),
+    pollAgeMs: () => coherence.feed.age,
+    heartbeatAgeMs: cache === null ? null : () => heartbeatAge(cache),
+    outboxRows: triggers ? () => coherence.outbox.count() : null
   })
 
   return {
@@ -87,6 +104,7 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
       ({ place, message, mend }) => log.warn({ event: 'database.warning', place, mend }, message)
     )
     const triggers = await revocationInstalled(sql, shape)
+    if (triggers) await refuseWithoutGrants(sql, shape)
     if (!triggers) {
       log.warn({ event: 'triggers.missing' }, 'Every request asks PostgreSQL: run `npx session-gateway migrate`.')
     }
@@ -96,8 +114,27 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
   }
 }
 
+/** Without them this gateway could neither hear of a revocation nor be asked about one. */
+async function refuseWithoutGrants(sql: Sql, shape: AuthShape): Promise<void> {
+  const missing = await missingGrants(sql, shape)
+  if (missing.length === 0) return
+  const message = `the role may not use the gateway's own tables; their owner runs: ${missing.join(' ')}`
+  throw new ConfigError([{ place: 'DATABASE_URL', message }])
+}
+
 function level({ breaker }: Pick<GuardedSql, 'breaker'>): number {
   return breaker.state === 'closed' ? 0 : breaker.state === 'open' ? 1 : 0.5
+}
+
+/** What an operator can find again: the user's id, or the beginning of what stands for the token everywhere. */
+function tellRevocation(log: FastifyBaseLogger, { cause, kind, key }: OutboxEvent, lagMs: number): void {
+  const whose = kind === 'user' ? { userId: key } : { session: key.slice(0, 12) }
+  log.info({ event: 'revocation', cause, ...whose, lagMs: Math.round(lagMs * 10) / 10 })
+}
+
+async function heartbeatAge(cache: RedisSessionCache): Promise<number> {
+  const left = await cache.heartbeatLeft()
+  return left === null ? Number.POSITIVE_INFINITY : Math.max(0, HEARTBEAT_MS - left)
 }
 
 function tellRedis(log: FastifyBaseLogger, up: boolean, reason: string): void {

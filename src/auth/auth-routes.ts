@@ -11,6 +11,7 @@ import { GatewayError } from '../errors.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { type Answer, checkAnswer, checkRedirect, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
 import { keepBodies } from './auth-body.js'
+import { causeOf } from './auth-cause.js'
 import { type AuthEvent, eventOf, outcomeOf } from './auth-events.js'
 import { type AuthRequestOptions, toWebRequest } from './auth-request.js'
 import { AUTH_MOUNT, type AuthTarget, readAuthTarget } from './auth-target.js'
@@ -71,7 +72,7 @@ async function answer(
   options: AuthRoutesOptions,
   budgetMs: number
 ): Promise<FastifyReply> {
-  const handling = newHandling()
+  const handling = newHandling(causeOf(request.method, request.authTarget.endpoint))
   request.authHandling = handling
   const work = handle(request, handling, options)
   const result = await withinBudget(work, budgetMs)

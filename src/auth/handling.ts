@@ -12,12 +12,14 @@ export interface Handling {
   badValue: boolean
   /** Whose session this was or became; for the log. */
   userId: string | null
+  /** The auth event this is, as the cause of what it revokes; null for none. */
+  readonly cause: string | null
 }
 
 const handlings = new AsyncLocalStorage<Handling>()
 
-export function newHandling(): Handling {
-  return { outage: null, badValue: false, userId: null }
+export function newHandling(cause: string | null = null): Handling {
+  return { outage: null, badValue: false, userId: null, cause }
 }
 
 export function runHandling<T>(handling: Handling, run: () => T): T {

@@ -10,11 +10,17 @@ const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const LOOKUP_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1]
 
-/** Read at scrape time. */
+/** Read at scrape time. One that rejects leaves no sample. */
 export interface Gauges {
   /** 0 closed, 0.5 half-open, 1 open; by dependency. */
   readonly breakers: () => Readonly<Record<string, number>>
   readonly poolConnections: () => Readonly<Record<string, number>>
+  /** Since the heartbeat in Redis was renewed, by whatever node; Infinity when it has lapsed. Null: no Redis. */
+  readonly heartbeatAgeMs: (() => Promise<number>) | null
+  /** Since this process last applied what the outbox held. */
+  readonly pollAgeMs: () => number
+  /** Null: no outbox. */
+  readonly outboxRows: (() => Promise<number>) | null
 }
 
 export class Metrics {
@@ -52,10 +58,17 @@ export class Metrics {
     'code'
   ])
   readonly #authEvents = this.#counter('auth_events_total', 'Sign-ins, sign-outs and their kind.', ['event', 'outcome'])
-  readonly #revocations = this.#counter('revocations_total', 'Revocations applied to the cache.', ['cause'])
+  readonly #revocations = this.#counter('revocations_total', 'Revocations in force on this node.', ['cause'])
   readonly #revocationLag = new Histogram({
     name: `${PREFIX}revocation_lag_seconds`,
-    help: 'From the commit to the cache.',
+    help: 'From the change itself until it was in force on this node.',
+    buckets: REQUEST_SECONDS,
+    registers: [this.#registry]
+  })
+  readonly #leaseWaits = new Histogram({
+    name: `${PREFIX}lease_wait_seconds`,
+    help: 'How long the answer to a change waited for the other nodes.',
+    labelNames: ['outcome'],
     buckets: REQUEST_SECONDS,
     registers: [this.#registry]
   })
@@ -68,9 +81,15 @@ export class Metrics {
   }
 
   /** Gauges know their value only when asked; the sources exist after the metrics do. */
-  watch({ breakers, poolConnections }: Gauges): void {
-    this.#gauge('breaker_state', '0 closed, 0.5 half-open, 1 open.', 'dependency', breakers)
-    this.#gauge('postgres_pool_connections', 'Connections of the look-up pool.', 'state', poolConnections)
+  watch({ breakers, poolConnections, heartbeatAgeMs, pollAgeMs, outboxRows }: Gauges): void {
+    this.#gauges('breaker_state', '0 closed, 0.5 half-open, 1 open.', 'dependency', breakers)
+    this.#gauges('postgres_pool_connections', 'Connections of the look-up pool.', 'state', poolConnections)
+    this.#gauge('poll_age_seconds', 'Since this process last applied the outbox.', () => pollAgeMs() / 1000)
+    if (heartbeatAgeMs !== null) {
+      const help = 'Since the heartbeat in Redis was renewed, by whatever node.'
+      this.#gauge('heartbeat_age_seconds', help, async () => (await heartbeatAgeMs()) / 1000)
+    }
+    if (outboxRows !== null) this.#gauge('outbox_rows', 'Rows in the outbox; counted up to 10,001.', outboxRows)
   }
 
   requestDone(route: string | null, method: string, status: number, totalMs: number): void {
@@ -98,6 +117,10 @@ export class Metrics {
     this.#revocationLag.observe(lagMs / 1000)
   }
 
+  leaseWaited(ms: number, outcome: string): void {
+    this.#leaseWaits.observe({ outcome }, ms / 1000)
+  }
+
   rateLimited(limit: string): void {
     this.#rateLimited.inc({ limit })
   }
@@ -119,7 +142,24 @@ export class Metrics {
     return new HotHistogram({ name: PREFIX + name, help, labelNames: [label] }, bounds, this.#registry)
   }
 
-  #gauge(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+  /** Of several workers the worst counts. */
+  #gauge(name: string, help: string, read: () => number | Promise<number>): void {
+    const gauge = new Gauge({
+      name: PREFIX + name,
+      help,
+      aggregator: 'max',
+      registers: [this.#registry],
+      collect: async () => {
+        try {
+          gauge.set(await read())
+        } catch {
+          gauge.remove()
+        }
+      }
+    })
+  }
+
+  #gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
     const registers = [this.#registry]
     const gauge = new Gauge({
       name: PREFIX + name,

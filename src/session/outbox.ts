@@ -63,6 +63,13 @@ export class Outbox {
     return { database, epoch, cursor: next_cursor, now, others, events, complete: events.length <= POLL_LIMIT }
   }
 
+  /** How many rows there are, up to one more than the poll's limit. Throws AUTH_SERVICE_UNAVAILABLE. */
+  async count(): Promise<number> {
+    if (this.#statements === null) return 0
+    const [row] = await this.#sql.query<{ rows: number }>(this.#statements.count, [])
+    return row?.rows ?? 0
+  }
+
   /** Forgets what is old and older than `cursor`, a thousand rows at a time. */
   async collect(cursor: string): Promise<void> {
     for (let round = 0; round < COLLECT_ROUNDS && this.#statements !== null; round++) {

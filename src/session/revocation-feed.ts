@@ -40,6 +40,7 @@ export class RevocationFeed {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #current: boolean | null = null
+  #appliedAt = Number.NEGATIVE_INFINITY
   #others: readonly Peer[] = []
   #collect = { dueAt: 0, cursor: '' }
 
@@ -55,6 +56,11 @@ export class RevocationFeed {
   /** True while what this process polls reaches the shared cache. */
   get current(): boolean {
     return this.#current === true
+  }
+
+  /** Since everything committed was last applied here, in ms. */
+  get age(): number {
+    return performance.now() - this.#appliedAt
   }
 
   /** Polls once, then twice a second. Throws AUTH_SERVICE_UNAVAILABLE when PostgreSQL does not answer. */
@@ -142,8 +148,10 @@ export class RevocationFeed {
   }
 
   async #apply(): Promise<Applied> {
+    const begunAt = performance.now()
     try {
       const applied = await this.#options.applier.apply()
+      this.#appliedAt = begunAt
       this.#others = applied.others
       const current = applied.nonce !== '' || !this.#options.hasRedis
       this.#note(current, current ? 'applied' : 'redis')

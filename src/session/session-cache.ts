@@ -137,6 +137,12 @@ export class RedisSessionCache {
     }
   }
 
+  /** How long the heartbeat is still good for, in ms; null when there is none. */
+  async heartbeatLeft(): Promise<number | null> {
+    const left = await this.#link.client.pttl(`${PREFIX}alive`)
+    return left < 0 ? null : left
+  }
+
   /** Redis's own clock, in ms, and how current its data is. */
   async open(): Promise<{ readonly now: number; readonly state: CacheState }> {
     const [now, text] = (await this.#open(1, [`${PREFIX}state`], [])) as [number, string]

@@ -6,6 +6,7 @@
  * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
  * none of the herd is answered from before it asked.
  */
+import { causeMark } from '../../schema/cause-sql.js'
 import { type GuardedSql, unavailable } from '../data/guarded-sql.js'
 import { GatewayError } from '../errors.js'
 import {
@@ -73,9 +74,12 @@ export class SessionStore {
     })
   }
 
-  /** Deletes the session of this token; false when there was none. Throws AUTH_SERVICE_UNAVAILABLE when it cannot know. */
-  async deleteByToken(token: string): Promise<boolean> {
-    const { count } = await this.#sql.query(this.#query.remove, [token])
+  /**
+   * Deletes the session of this token; false when there was none. `cause`: for the log and the metrics of every node.
+   * Throws AUTH_SERVICE_UNAVAILABLE when it cannot know.
+   */
+  async deleteByToken(token: string, cause = 'deleted'): Promise<boolean> {
+    const { count } = await this.#sql.query(this.#query.remove + causeMark(cause), [token])
     return count > 0
   }
 

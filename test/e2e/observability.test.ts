@@ -86,12 +86,19 @@ t.test('every metric of the contract is there', async t => {
     'upstream_duration_seconds_count{upstream="a"} 2',
     'breaker_state{dependency="postgres"} 0',
     'breaker_state{dependency="redis"} 0',
+    'breaker_state{dependency="postgres_feed"} 0',
+    'outbox_rows 1',
+    'lease_wait_seconds_count{outcome="alone"} ',
     'postgres_pool_connections{state="busy"} 0',
-    'revocations_total{cause="session"} 1',
+    'revocations_total{cause="deleted"} 1',
     'revocation_lag_seconds_count 1'
   ]) {
     t.ok(text.includes(`session_gateway_${sample}`), sample)
   }
   for (const name of ['upstream_errors_total', 'rate_limited_total']) t.match(text, `# TYPE session_gateway_${name} `)
+  for (const name of ['heartbeat_age_seconds', 'poll_age_seconds']) {
+    const [, seconds] = new RegExp(`^session_gateway_${name} (.+)$`, 'm').exec(text) ?? []
+    t.ok(Number(seconds) >= 0 && Number(seconds) < 3, `${name} ${seconds}`)
+  }
   t.match(text, 'process_resident_memory_bytes')
 })
