@@ -12,7 +12,7 @@ import { type SeededSession, seededSessions } from './sessions.js'
 
 const PASSWORD = 'bench'
 
-const STORES = ['gateway', 'better_auth', 'better_auth_redis'] as const
+const STORES = ['gateway', 'gateway_shared', 'better_auth', 'better_auth_redis'] as const
 export type StoreName = (typeof STORES)[number]
 
 export interface Stack {

@@ -11,7 +11,7 @@ import { buildGateway } from '../peers.js'
 import { failure, start } from '../processes.js'
 import { seedDatabase } from '../seed.js'
 import { SECRET } from '../sessions.js'
-import type { Stack } from '../stack.js'
+import type { Stack, StoreName } from '../stack.js'
 import type { Gate, Scenario } from './scenario.js'
 
 const root = join(import.meta.dirname, '../..')
@@ -24,7 +24,16 @@ export const gatewayAuthOff: Scenario = {
   path: '/public/orders/7',
   guarded: false,
   source: 'none',
-  open: openGateway
+  open: openRemembering
+}
+
+export const gatewayLocal: Scenario = {
+  name: 'gateway-local',
+  what: 'session-gateway, sessions in its own memory, as shipped',
+  path: '/cached/orders/7',
+  guarded: true,
+  source: 'local',
+  open: openRemembering
 }
 
 export const gatewayRedis: Scenario = {
@@ -33,7 +42,7 @@ export const gatewayRedis: Scenario = {
   path: '/cached/orders/7',
   guarded: true,
   source: 'redis',
-  open: openGateway
+  open: openForgetting
 }
 
 export const gatewaySql: Scenario = {
@@ -42,25 +51,34 @@ export const gatewaySql: Scenario = {
   path: '/strict/orders/7',
   guarded: true,
   source: 'postgres',
-  open: openGateway
+  open: openForgetting
 }
 
-/** One gate for all three, as in production: the routes differ, not the process. */
-async function openGateway(stack: Stack): Promise<Gate> {
+/** As in production one gate for several routes. */
+function openRemembering(stack: Stack): Promise<Gate> {
+  return openGateway(stack, 'gateway', {})
+}
+
+/** Without its own memory each request goes where the scenario says. */
+function openForgetting(stack: Stack): Promise<Gate> {
+  return openGateway(stack, 'gateway_shared', { SESSION_LOCAL_LEASE: '0' })
+}
+
+async function openGateway(stack: Stack, store: StoreName, variables: Record<string, string>): Promise<Gate> {
   buildGateway(root)
   const [port, opsPort] = [await freePort(), await freePort()]
-  const env = await environment(stack, port, opsPort)
+  const env = { ...(await environment(stack, store, port, opsPort)), ...variables }
   const migration = await start({
     name: 'migrate',
     command: [process.execPath, join(dist, 'cli/main.js'), 'migrate'],
     env
   })
   await Promise.race([once(migration.child, 'exit'), failure(migration.child)])
-  await seedDatabase(stack.databaseUrl('gateway'), 'auth', stack.sessions)
+  await seedDatabase(stack.databaseUrl(store), 'auth', stack.sessions)
 
-  const log = join(stack.folder, 'gateway.log')
+  const log = join(stack.folder, `${store}.log`)
   const command = [...stack.placement.gatePrefix, process.execPath, join(dist, 'server.js')]
-  const { child, pid } = await start({ name: 'gateway', command, env, stdoutFile: log })
+  const { child, pid } = await start({ name: store, command, env, stdoutFile: log })
   await Promise.race([ready(`http://127.0.0.1:${port}/readyz`), failure(child)])
   return {
     origin: `http://127.0.0.1:${port}`,
@@ -70,22 +88,25 @@ async function openGateway(stack: Stack): Promise<Gate> {
   }
 }
 
-async function environment(stack: Stack, port: number, opsPort: number): Promise<Record<string, string>> {
+async function environment(
+  stack: Stack,
+  store: StoreName,
+  port: number,
+  opsPort: number
+): Promise<Record<string, string>> {
   const file = join(stack.folder, 'gateway.yaml')
   await writeFile(file, gatewayYaml(stack.upstream.url))
   return {
     PORT: String(port),
     OPS_PORT: String(opsPort),
-    DATABASE_URL: stack.databaseUrl('gateway'),
+    DATABASE_URL: stack.databaseUrl(store),
     DATABASE_SCHEMA: 'auth',
-    REDIS_URL: stack.redisUrl('gateway'),
+    REDIS_URL: stack.redisUrl(store),
     BETTER_AUTH_SECRET: SECRET,
     BETTER_AUTH_URL: `http://127.0.0.1:${port}`,
     ALLOW_HTTP: '1',
     REQUIRE_EMAIL_VERIFICATION: '0',
-    GATEWAY_CONFIG: file,
-    // The process-local cache is off: each of these requests goes where the scenario says.
-    SESSION_LOCAL_LEASE: '0'
+    GATEWAY_CONFIG: file
   }
 }
 

@@ -19,7 +19,7 @@ export interface Scenario {
   /** Strangers are refused with 401 and the upstream learns the user's id. */
   readonly guarded: boolean
   /** Where nearly all look-ups must come from; `none`: there must be none; null: the gate does not say. */
-  readonly source: 'redis' | 'postgres' | 'none' | null
+  readonly source: 'local' | 'redis' | 'postgres' | 'none' | null
   /** Scenarios that name the same function share one gate. */
   readonly open: (stack: Stack) => Promise<Gate>
 }
