@@ -89,6 +89,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
       ...data,
       listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)
     }),
+    renewal: auth.renewal,
     databaseNow: data.clock.now,
     sharedCounter: data.sharedCounter,
     upstreamOf: route => routing.upstreamOf(route),

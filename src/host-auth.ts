@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { AppConfig } from './app-config.js'
 import { markCauses } from './auth/auth-cause.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
-import { createAuth } from './auth/better-auth.js'
+import { type Auth, createAuth } from './auth/better-auth.js'
 import { createMailer } from './auth/mail.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
@@ -14,12 +14,16 @@ import { whereabouts } from './errors.js'
 import type { KeyLoader } from './identity/key-ring.js'
 import type { Data } from './open-data.js'
 import type { CredentialReader } from './session/credential.js'
+import { SessionRenewal } from './session/session-renewal.js'
+import { extendSql, slidingExpiry } from './session/sliding-expiry.js'
 import { Sweeper } from './session/sweep.js'
 
 export interface AuthHost {
   /** The session cookie's, from Better Auth's own options. */
   readonly cookieName: string
   readonly loadKeys: KeyLoader
+  /** Null in attached mode: the other Better Auth renews its sessions, and we have no right to. */
+  readonly renewal: SessionRenewal | null
   /** Null in attached mode. */
   readonly routes: ((readCredential: CredentialReader) => AuthRoutesOptions) | null
   readonly close: () => Promise<void>
@@ -46,6 +50,7 @@ export async function hostAuth(
   return {
     cookieName,
     loadKeys: () => loadSigningKeys(auth, log),
+    renewal: env.authMode === 'attached' ? null : renewalOf(config, data, auth),
     routes:
       env.authMode === 'attached'
         ? null
@@ -64,6 +69,23 @@ export async function hostAuth(
       await Promise.all([mailer.close(), auth.close(), stopSweeping()])
     }
   }
+}
+
+function renewalOf({ env, secrets }: AppConfig, { shape, lookups, clock, forget }: Data, { context }: Auth) {
+  const expiry = slidingExpiry(env.sessionExpiresInSeconds, env.sessionUpdateAgeSeconds)
+  const { sessionToken, dontRememberToken } = context.authCookies
+  return new SessionRenewal({
+    expiry,
+    extend: env.sessionDisableRefresh ? null : { sql: lookups, text: extendSql(shape, expiry) },
+    cookies: {
+      sessionToken,
+      dontRemember: dontRememberToken,
+      adminSession: { name: context.createAuthCookie('admin_session').name, attributes: sessionToken.attributes }
+    },
+    secrets,
+    clock: clock.now,
+    forget
+  })
 }
 
 /** Attached, the rows are somebody else's to delete, and we have no right to. */

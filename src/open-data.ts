@@ -20,6 +20,7 @@ import { DatabaseClock } from './session/database-clock.js'
 import type { OutboxEvent } from './session/outbox.js'
 import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
+import type { TokenHash } from './session/session.js'
 import { SessionStore } from './session/session-store.js'
 
 export type Data = Awaited<ReturnType<typeof openData>>
@@ -79,6 +80,12 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     store,
     feed: coherence.feed,
     lookups,
+    /** The next look-up of this session reads its row. */
+    forget(hash: TokenHash): void {
+      const gone = [{ kind: 'session', key: hash }] as const
+      coherence.local?.drop(gone)
+      void cache?.invalidate(gone).catch(() => {})
+    },
     sharedCounter: redis === null ? null : sharedCounter(redis),
     health: {
       postgres: () => postgresHealth(lookups),

@@ -3,6 +3,7 @@
  */
 import type { BetterAuthOptions } from 'better-auth'
 import { APIError, createAuthMiddleware } from 'better-auth/api'
+import { staysShort } from '../session/sliding-expiry.js'
 import { currentHandling } from './handling.js'
 
 /** Ids are fixed at birth. 1.7.7 lets an administrator set them: another user's rows would change hands. */
@@ -38,9 +39,9 @@ export function keepShortSessionsShort(expiresInSeconds: number): SessionUpdateH
   return async (update, context) => {
     const row: Partial<RenewableSession> | undefined = context?.context.session?.session
     if (update.expiresAt === undefined || row?.expiresAt === undefined || row.createdAt === undefined) return
-    const bornForMs = row.expiresAt.getTime() - row.createdAt.getTime()
-    const short = bornForMs < (expiresInSeconds - 60) * 1000
-    if (short || row.impersonatedBy) return { data: { expiresAt: row.expiresAt } }
+    const life = { createdAt: row.createdAt.getTime(), expiresAt: row.expiresAt.getTime() }
+    const short = staysShort({ ...life, impersonated: Boolean(row.impersonatedBy) }, expiresInSeconds * 1000)
+    if (short) return { data: { expiresAt: row.expiresAt } }
   }
 }
 

@@ -45,6 +45,7 @@ export function betterAuthOptions(
       expiresIn: env.sessionExpiresInSeconds,
       updateAge: env.sessionUpdateAgeSeconds,
       freshAge: env.sessionFreshAgeSeconds,
+      disableSessionRefresh: env.sessionDisableRefresh,
       // A signed copy of the session in the browser outlives its revocation (R43 over R39).
       cookieCache: { enabled: false }
     },

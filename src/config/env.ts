@@ -9,6 +9,8 @@ import type { VariableSource } from './variable-source.js'
 export interface AuthSecret {
   readonly version: number
   readonly value: string
+  /** Leaked: nothing signed by it counts any more; what it encrypted can still be read. */
+  readonly retired?: true
 }
 
 export interface SocialProvider {
@@ -59,6 +61,7 @@ export interface Env {
   readonly sessionExpiresInSeconds: number
   readonly sessionUpdateAgeSeconds: number
   readonly sessionFreshAgeSeconds: number
+  readonly sessionDisableRefresh: boolean
   readonly bearerUnsigned: boolean
   readonly emailFrom: string
   readonly frontendUrl: string | null
@@ -138,6 +141,7 @@ function sessionsOf(variables: VariableSource) {
     sessionExpiresInSeconds: variables.read('SESSION_EXPIRES_IN', values.duration(1000, 1), 604_800),
     sessionUpdateAgeSeconds: variables.read('SESSION_UPDATE_AGE', values.duration(1000, 0), 86_400),
     sessionFreshAgeSeconds: variables.read('SESSION_FRESH_AGE', values.duration(1000, 0), 86_400),
+    sessionDisableRefresh: variables.read('SESSION_DISABLE_REFRESH', values.flag, false),
     bearerUnsigned: variables.read('BEARER_UNSIGNED', values.flag, false)
   }
 }

@@ -58,6 +58,7 @@ const VARIABLE_GROUPS = {
     SESSION_EXPIRES_IN: ['604800', 'Seconds (or `7d`) until a session ends.'],
     SESSION_UPDATE_AGE: ['86400', 'Seconds after which use extends a session.'],
     SESSION_FRESH_AGE: ['86400', 'Seconds after sign-in during which Better Auth allows sensitive changes; 0: always.'],
+    SESSION_DISABLE_REFRESH: ['0', '`1`: use never extends a session; it ends when it would have ended at sign-in.'],
     SESSION_CACHE_TTL: ['300', 'Seconds a session may stay in Redis.'],
     SESSION_LOCAL_LEASE: [
       '1000',

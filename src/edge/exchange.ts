@@ -5,6 +5,7 @@
 import type { Route } from '../routes/route-table.js'
 import type { Credential } from '../session/credential.js'
 import type { LookupSource, Session } from '../session/session.js'
+import { type AnswerHeaders, NO_HEADERS } from '../session/session-renewal.js'
 import type { Peer } from './client-address.js'
 
 declare module 'fastify' {
@@ -34,6 +35,8 @@ export class Exchange {
   /** Null until proven; no error path sets it. */
   session: Session | null = null
   source: LookupSource | null = null
+  /** What the answer, whatever it will be, tells the client about its credential. */
+  answerHeaders: AnswerHeaders = NO_HEADERS
   /** True once every stage has let the request through. */
   granted = false
   /** Why it was refused, a stable word for the log. */

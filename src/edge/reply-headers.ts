@@ -21,7 +21,11 @@ const replyHeadersPlugin: FastifyPluginAsync<ReplyHeadersOptions> = async (scope
 
   scope.addHook('onSend', function replyHeaders(request, reply, _payload, done) {
     void reply.headers(fixed)
-    if (request.exchange) void reply.header('x-request-id', request.exchange.requestId)
+    if (request.exchange) {
+      const { requestId, answerHeaders } = request.exchange
+      void reply.header('x-request-id', requestId)
+      for (let i = 0; i < answerHeaders.length; i += 2) reply.header(answerHeaders[i] as string, answerHeaders[i + 1])
+    }
     if (!reply.hasHeader('content-security-policy')) {
       void reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
     }

@@ -30,4 +30,4 @@ const authorizePlugin: FastifyPluginAsync<AuthorizeOptions> = async (scope, { da
   })
 }
 
-export const authorize = fp(authorizePlugin, { name: 'authorize', fastify: '5.x', dependencies: ['authenticate'] })
+export const authorize = fp(authorizePlugin, { name: 'authorize', fastify: '5.x', dependencies: ['renew-session'] })

@@ -57,6 +57,7 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
         policy: {
           added: addedTo(reply, request, options),
           authenticated: session !== null,
+          carriesCredential: exchange.answerHeaders.length > 0,
           ownsCors: options.ownsCors,
           sessionCookies
         },
@@ -134,7 +135,7 @@ function protoOf(forwarded: string | string[] | undefined, otherwise: 'http' | '
  */
 function addedTo(reply: FastifyReply, request: FastifyRequest, { isDraining, ownsCors }: ForwardOptions): string[] {
   const { exchange, headers } = request
-  const added = ['x-request-id', exchange.requestId]
+  const added = ['x-request-id', exchange.requestId, ...exchange.answerHeaders]
   if (headers.origin === undefined && ownsCors) added.push('vary', 'Origin')
   if (headers.origin !== undefined || exchange.route?.rateLimit != null) {
     const set = reply.getHeaders()

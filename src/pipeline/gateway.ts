@@ -12,6 +12,7 @@ import { type ForwardOptions, forward } from './forward.js'
 import { type LimitRateOptions, limitRate } from './limit-rate.js'
 import { type MatchRouteOptions, matchRoute } from './match-route.js'
 import { type ReadCredentialOptions, readCredential } from './read-credential.js'
+import { type RenewSessionOptions, renewSession } from './renew-session.js'
 
 export interface GatewayOptions
   extends MatchRouteOptions,
@@ -19,6 +20,7 @@ export interface GatewayOptions
     ReadCredentialOptions,
     CheckOriginOptions,
     AuthenticateOptions,
+    RenewSessionOptions,
     AuthorizeOptions,
     ForwardOptions {}
 
@@ -30,6 +32,7 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
   await scope.register(readCredential, options)
   await scope.register(checkOrigin, options)
   await scope.register(authenticate, options)
+  await scope.register(renewSession, options)
   await scope.register(authorize, options)
   await scope.register(limitRate, options)
   await scope.register(forward, options)

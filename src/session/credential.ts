@@ -6,11 +6,12 @@
  * on how it is written: only the base64 that was issued, so that one session has one signature.
  * A cookie wins over a bearer token, also a bad one over a good one.
  */
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import type { AuthSecret } from '../config/env.js'
 import { findCookie } from './find-cookie.js'
+import { MAX_SIGNED_LENGTH, TOKEN, verifyingKeys, verifySigned } from './signed-value.js'
 
 export type CredentialSource = 'cookie' | 'bearer'
 
@@ -47,19 +48,12 @@ const FORGED_COOKIE: Credential = { kind: 'forged', source: 'cookie' }
 const FORGED_BEARER: Credential = { kind: 'forged', source: 'bearer' }
 
 const BEARER = 'bearer '
-/** Encoded, a token of 32 and its signature take 85. What is longer is refused before anything is computed. */
-const MAX_LENGTH = 512
-/** 32 bytes in base64, in the one way an encoder writes them: the last digit carries 4 bits, its other two are zero. */
-const SIGNATURE = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
-const SIGNATURE_LENGTH = 44
 /** Some 3 MB when full. */
 const REMEMBERED = 10_000
-/** Nothing that PostgreSQL, a log or a header could choke on. */
-const TOKEN = /^[\x21-\x7e]+$/
 
 export function createCredentialReader(options: CredentialOptions): CredentialReader {
   const { cookieName, bearerUnsigned } = options
-  const keys = options.secrets.map(({ value }) => createSecretKey(value, 'utf8'))
+  const keys = verifyingKeys(options.secrets)
   // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost.
   const verified = new LRUCache<string, Credential>({ max: REMEMBERED })
 
@@ -67,8 +61,10 @@ export function createCredentialReader(options: CredentialOptions): CredentialRe
     const key = source + written
     const known = verified.get(key)
     if (known !== undefined) return known
-    const credential = verify(written, keys, source)
-    if (credential !== null) verified.set(key, credential)
+    const signed = verifySigned(written, keys)
+    if (signed === null) return null
+    const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
+    verified.set(key, credential)
     return credential
   }
 
@@ -100,40 +96,9 @@ function readBearer(
   if (isRepeated('authorization', rawHeaders)) return FORGED_BEARER
   const verified = verifyOnce(written, 'bearer')
   if (verified !== null) return verified
-  if (!unsigned || written.includes('.') || written.length > MAX_LENGTH || !TOKEN.test(written)) return FORGED_BEARER
+  if (!unsigned || written.includes('.') || written.length > MAX_SIGNED_LENGTH || !TOKEN.test(written))
+    return FORGED_BEARER
   return { kind: 'token', source: 'bearer', token: written, secretIndex: null }
-}
-
-function verify(written: string, keys: readonly KeyObject[], source: CredentialSource): Credential | null {
-  if (written.length > MAX_LENGTH) return null
-  const value = decodeOnce(written)
-  if (value === null) return null
-  const dot = value.length - SIGNATURE_LENGTH - 1
-  if (dot < 1 || value.charCodeAt(dot) !== 46) return null
-  const signature = value.slice(dot + 1)
-  const token = value.slice(0, dot)
-  if (!SIGNATURE.test(signature) || !TOKEN.test(token)) return null
-
-  const offered = Buffer.from(signature, 'base64')
-  let secretIndex = -1
-  // Every secret is tried, so that the time tells nothing about which one it was.
-  for (let i = keys.length - 1; i >= 0; i--) {
-    const expected = createHmac('sha256', keys[i] as KeyObject)
-      .update(token, 'utf8')
-      .digest()
-    if (timingSafeEqual(expected, offered)) secretIndex = i
-  }
-  return secretIndex < 0 ? null : { kind: 'token', source, token, secretIndex }
-}
-
-/** R36. Decoded once: what is encoded twice keeps a '%' and fails as a signature (ASVS 1.1.1). */
-function decodeOnce(written: string): string | null {
-  if (!written.includes('%')) return written
-  try {
-    return decodeURIComponent(written)
-  } catch {
-    return null
-  }
 }
 
 function isRepeated(name: string, rawHeaders: readonly string[]): boolean {

@@ -5,10 +5,10 @@
 import type { Session } from './session.js'
 
 /** Part of what entries are bound to: nodes with another format do not read each other's. */
-export const ENTRY_FORMAT = '1'
+export const ENTRY_FORMAT = '2'
 
 export function encodeSession(session: Session): string {
-  const { id, userId, email, emailVerified, roles, organizationId, organizationRole, createdAt, expiresAt } = session
+  const { id, userId, email, emailVerified, roles, organizationId, organizationRole } = session
   return JSON.stringify([
     id,
     userId,
@@ -17,20 +17,23 @@ export function encodeSession(session: Session): string {
     roles,
     organizationId,
     organizationRole,
-    createdAt,
-    expiresAt
+    session.impersonated,
+    session.createdAt,
+    session.expiresAt
   ])
 }
 
 export function decodeSession(body: string): Session | null {
   const fields = parseArray(body)
-  if (fields === null || fields.length !== 9) return null
-  const [id, userId, email, emailVerified, roles, organizationId, organizationRole, createdAt, expiresAt] = fields
+  if (fields === null || fields.length !== 10) return null
+  const [id, userId, email, emailVerified, roles, organizationId, organizationRole, ...rest] = fields
+  const [impersonated, createdAt, expiresAt] = rest
   if (!isName(id) || !isName(userId) || typeof email !== 'string' || typeof emailVerified !== 'boolean') return null
   if (!Array.isArray(roles) || !roles.every(isName)) return null
   if (!isNameOrNull(organizationId) || !isNameOrNull(organizationRole)) return null
-  if (!isTime(createdAt) || !isTime(expiresAt)) return null
-  return { id, userId, email, emailVerified, roles, organizationId, organizationRole, createdAt, expiresAt }
+  if (typeof impersonated !== 'boolean' || !isTime(createdAt) || !isTime(expiresAt)) return null
+  const organization = { organizationId, organizationRole }
+  return { id, userId, email, emailVerified, roles, ...organization, impersonated, createdAt, expiresAt }
 }
 
 function parseArray(body: string): readonly unknown[] | null {

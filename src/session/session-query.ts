@@ -26,6 +26,7 @@ export interface SessionRow {
   readonly banned: boolean
   readonly organization_id: string | null
   readonly organization_role: string | null
+  readonly impersonated: boolean
   readonly created_ms: number
   readonly expires_ms: number
   readonly seconds_left: number
@@ -52,6 +53,7 @@ export function createSessionQuery(shape: AuthShape): SessionQuery {
   ${user.columns.role === undefined ? 'null' : `${column('u', user, 'role')}::text`} as role,
   ${bannedNow(user)} as banned,
   ${organization(shape)},
+  ${session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`} as impersonated,
   ${ms(column('s', session, 'createdAt'))} as created_ms,
   ${ms(expires)} as expires_ms,
   extract(epoch from ${expires} - ${now})::float8 as seconds_left
@@ -85,6 +87,7 @@ export function rowToSession(row: SessionRow): StoredSession {
       roles: rolesOf(row.role),
       organizationId,
       organizationRole: row.organization_role,
+      impersonated: row.impersonated,
       createdAt: row.created_ms,
       expiresAt: row.expires_ms
     }

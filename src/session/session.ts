@@ -18,6 +18,8 @@ export interface Session {
   /** The active organisation, and the caller's role in it as the member row says now. */
   readonly organizationId: string | null
   readonly organizationRole: string | null
+  /** An administrator acts as this user: such a session is never extended. */
+  readonly impersonated: boolean
   /** Epoch milliseconds by the database's clock. */
   readonly createdAt: number
   readonly expiresAt: number

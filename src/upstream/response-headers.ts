@@ -11,6 +11,8 @@ export interface AnswerPolicy {
   readonly added: readonly string[]
   /** The answer may be about one user: without a word from the upstream, no shared cache may keep it. */
   readonly authenticated: boolean
+  /** `added` holds a cookie or a token: no cache may keep it, whatever the upstream says (RFC 9111 section 7.3). */
+  readonly carriesCredential: boolean
   /** The gateway answers for CORS here, so the upstream's own Access-Control-* would contradict it. */
   readonly ownsCors: boolean
   /** Whose Set-Cookie is dropped; null on a route that leads to Better Auth itself. */
@@ -23,7 +25,7 @@ export interface AnswerHead {
   readonly contentLength: number
 }
 
-type Verdict = 'pass' | 'drop' | 'cors' | (typeof READ)[number]
+type Verdict = 'pass' | 'drop' | 'cors' | 'for-caches' | (typeof READ)[number]
 
 /** Names whose value matters. */
 const READ = ['connection', 'transfer-encoding', 'set-cookie', 'content-length', 'cache-control'] as const
@@ -35,6 +37,7 @@ const verdictOn = remembered<Verdict>(written => {
   const read = READ.find(known => known === name)
   if (read !== undefined) return name === written.toLowerCase() ? read : 'drop'
   if (NEVER.has(name) || isReserved(name)) return 'drop'
+  if (name === 'surrogate-control' || name.endsWith('cdn-cache-control')) return 'for-caches'
   return name.startsWith('access-control-') ? 'cors' : 'pass'
 })
 
@@ -69,14 +72,17 @@ export function answerHead(status: number, rawHeaders: readonly Buffer[], policy
 
   const listed = connection === '' ? null : listedInConnection(connection)
   if (listed !== null) removeNamed(headers, listed)
-  if (cacheable) headers.push(...FOR_ONE_USER)
+  if (policy.carriesCredential) headers.push('cache-control', 'no-store')
+  else if (cacheable) headers.push(...FOR_ONE_USER)
   if (status === RESET_CONTENT) headers.push('content-length', '0')
   for (const part of policy.added) headers.push(part)
   return { headers, contentLength }
 }
 
-function passes(verdict: Verdict, value: string, { ownsCors, sessionCookies }: AnswerPolicy): boolean {
+function passes(verdict: Verdict, value: string, policy: AnswerPolicy): boolean {
+  const { ownsCors, sessionCookies, carriesCredential } = policy
   if (verdict === 'cors') return !ownsCors
+  if (verdict === 'cache-control' || verdict === 'for-caches') return !carriesCredential
   if (verdict === 'set-cookie') return sessionCookies === null || !sessionCookies.isSetBy(value)
   return true
 }

@@ -167,6 +167,7 @@ export function anEnv(overrides: Partial<Env> = {}): Env {
     sessionExpiresInSeconds: 604_800,
     sessionUpdateAgeSeconds: 86_400,
     sessionFreshAgeSeconds: 86_400,
+    sessionDisableRefresh: false,
     bearerUnsigned: false,
     emailFrom: 'Gateway <gw@example.com>',
     frontendUrl: null,

@@ -72,6 +72,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
     const policy: AnswerPolicy = {
       added: ['X-Request-ID', 'request-1'],
       authenticated: options.session !== undefined,
+      carriesCredential: false,
       ownsCors: false,
       sessionCookies,
       ...options.policy

@@ -10,6 +10,7 @@ export function aSession(overrides: Partial<Session> = {}): Session {
     roles: ['user'],
     organizationId: null,
     organizationRole: null,
+    impersonated: false,
     createdAt: Date.now(),
     expiresAt: Date.now() + 3_600_000,
     ...overrides

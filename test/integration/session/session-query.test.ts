@@ -76,6 +76,7 @@ t.test('the one query (R46)', async t => {
           roles: ['admin', 'support'],
           organizationId: null,
           organizationRole: null,
+          impersonated: false,
           createdAt: createdAt.getTime(),
           expiresAt: expiresAt.getTime()
         })

@@ -26,6 +26,7 @@ t.test('a session comes back as it went in, whatever is in it', async () => {
     roles: array(name),
     organizationId: option(name),
     organizationRole: option(name),
+    impersonated: boolean(),
     createdAt: integer(),
     expiresAt: double({ noNaN: true, noDefaultInfinity: true })
   })

@@ -5,6 +5,7 @@ import { SessionCookies } from '../../../src/upstream/session-cookies.js'
 const policy: AnswerPolicy = {
   added: ['X-Request-ID', 'request-1'],
   authenticated: false,
+  carriesCredential: false,
   ownsCors: false,
   sessionCookies: new SessionCookies('better-auth.session_token')
 }
@@ -130,4 +131,12 @@ t.test('answers without content are known by method and status', async t => {
   t.ok(hasNoContent('HEAD', 200))
   for (const status of [204, 205, 304]) t.ok(hasNoContent('GET', status), String(status))
   for (const status of [200, 206, 404, 500]) t.notOk(hasNoContent('GET', status), String(status))
+})
+
+t.test('an answer that brings a cookie is kept by no cache, whatever the upstream says', async t => {
+  const upstreams = ['Cache-Control', 'public, max-age=60', 'CDN-Cache-Control', 'max-age=60', 'Surrogate-Control', 'x']
+
+  t.strictSame(passed(upstreams, { carriesCredential: true, authenticated: true }), ['cache-control', 'no-store'])
+  t.strictSame(passed([], { carriesCredential: true, authenticated: true }), ['cache-control', 'no-store'])
+  t.strictSame(passed(upstreams, { authenticated: true }), upstreams)
 })
