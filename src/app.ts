@@ -10,6 +10,7 @@ import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
 import { checkHealthOf, type HealthCheck, type PartHealth } from './edge/health.js'
+import { limitStore } from './edge/limit-store.js'
 import { Metrics } from './edge/metrics.js'
 import { ConfigError } from './errors.js'
 import { hostAuth } from './host-auth.js'
@@ -91,7 +92,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     }),
     renewal: auth.renewal,
     databaseNow: data.clock.now,
-    sharedCounter: data.sharedCounter,
+    routeLimits: limitStore(data.sharedCounter),
     upstreamOf: route => routing.upstreamOf(route),
     sessionCookies: new SessionCookies(auth.cookieName),
     assertions: new AssertionIssuer(env.baseUrl, keyRing, data.clock.now),

@@ -16,6 +16,7 @@ import { type HealthCheck, publicHealth } from './edge/health.js'
 import { type ReplyHeadersOptions, replyHeaders } from './edge/reply-headers.js'
 import { createTargetRewriter } from './edge/request-target.js'
 import { type GatewayOptions, gateway } from './pipeline/gateway.js'
+import { verify } from './pipeline/verify.js'
 
 export interface PublicListenerOptions
   extends BeginOptions,
@@ -52,6 +53,7 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
   publicHealth(app, options.checkHealth)
   await app.register(jwksRoutes, options)
   if (options.authRoutes !== null) await app.register(authRoutes, options.authRoutes)
+  await app.register(verify, options)
   await app.register(gateway, options)
   return app
 }

@@ -38,7 +38,7 @@ function finish(request: FastifyRequest, response: ServerResponse, metrics: Metr
   const totalMs = performance.now() - request.exchange.startedAt
   const status = response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST
   const route = request.exchange.route?.name ?? ownRouteOf(request)
-  metrics.requestDone(route, request.method, status, totalMs)
+  metrics.requestDone(route, request.exchange.method, status, totalMs)
   write(request, route, status, totalMs)
 }
 
@@ -55,8 +55,8 @@ function lineWriter(log: Logger): LineWriter {
     [symbols.timeSym]: () => string
   }
   return (request, route, status, totalMs) => {
-    const { exchange, method } = request
-    const { requestId, granted, reason, source, session, authMs, upstreamMs, clientAddress } = exchange
+    const { exchange } = request
+    const { requestId, method, granted, reason, source, session, authMs, upstreamMs, clientAddress } = exchange
     stream.write(
       `{"level":30${time()},"requestId":"${requestId}","method":"${method}"` +
         `,"path":${JSON.stringify(pathOf(request).slice(0, LONGEST_PATH))},"route":${JSON.stringify(route)}` +

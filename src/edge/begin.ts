@@ -29,7 +29,7 @@ const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (s
   scope.addHook('onRequest', function begin(request, reply, done) {
     const { raw } = request
     const { peer, problem } = readPeerSafely(readPeer, raw)
-    request.exchange = new Exchange(requestIdOf(raw, peer.trusted), peer)
+    request.exchange = new Exchange(requestIdOf(raw, peer.trusted), peer, raw)
     if (problem !== null) throw problem
     if (isClosing()) throw new GatewayError('DRAINING', { headers: { connection: 'close', 'retry-after': '1' } })
     if (isBehindLast(raw, reply.raw)) throw new GatewayError('BAD_REQUEST', { reason: 'after_close' })

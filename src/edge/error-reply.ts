@@ -32,18 +32,19 @@ export function toGatewayError(error: unknown): GatewayError {
 }
 
 export function sendError(error: GatewayError, request: FastifyRequest, reply: FastifyReply): void {
-  const { exchange } = request
   // A request whose URL could not even be routed never began.
-  if (exchange) {
-    exchange.reason = error.reason ?? error.code.toLowerCase()
-    if (wantsPortal(error, request)) {
-      void reply
-        .code(302)
-        .headers({ location: portalLocation(exchange), 'cache-control': 'no-store' })
-        .send()
-      return
-    }
-  }
+  if (!request.exchange || !wantsPortal(error, request)) return sendRefusal(error, request, reply)
+  noteReason(error, request)
+  void reply
+    .code(302)
+    .headers({ location: portalLocation(request.exchange), 'cache-control': 'no-store' })
+    .send()
+}
+
+/** The error itself, wherever a browser would rather be sent to the portal. */
+export function sendRefusal(error: GatewayError, request: FastifyRequest, reply: FastifyReply): void {
+  const { exchange } = request
+  noteReason(error, request)
   if (error.code === 'INTERNAL_ERROR')
     request.log.error({ requestId: exchange?.requestId, ...whereabouts(error.cause) }, 'internal error')
 
@@ -57,6 +58,10 @@ export function sendError(error: GatewayError, request: FastifyRequest, reply: F
     .type(problem ? PROBLEM_JSON : 'application/json; charset=utf-8')
     .serializer(JSON.stringify)
     .send(problem ? problemOf(error, exchange?.requestId) : bodyOf(error, exchange?.requestId))
+}
+
+function noteReason(error: GatewayError, { exchange }: FastifyRequest): void {
+  if (exchange) exchange.reason = error.reason ?? error.code.toLowerCase()
 }
 
 function bodyOf(error: GatewayError, requestId: string | undefined) {

@@ -2,6 +2,7 @@
  * The facts of one request, gathered stage by stage; one object of one shape per request.
  * `begin` creates it, the pipeline's stages fill it in, the access log and the metrics read it at the end.
  */
+import type { IncomingMessage } from 'node:http'
 import type { Route } from '../routes/route-table.js'
 import type { Credential } from '../session/credential.js'
 import type { LookupSource, Session } from '../session/session.js'
@@ -26,6 +27,11 @@ export class Exchange {
   readonly clientAddress: string
   /** True when the peer's X-Forwarded-*, X-Request-ID and traceparent are believed. */
   readonly trustedPeer: boolean
+  /** What is decided on, as written: of this request, or at the forward-auth door of the one it tells about. */
+  method: string
+  target: string
+  /** A trusted proxy may have put its own name into Host, and the client's into X-Forwarded-Host. */
+  host: string
   /** Canonical path, without the query; empty until matched. */
   path = ''
   /** The query as it came, with its '?'; empty when there is none. */
@@ -44,11 +50,18 @@ export class Exchange {
   authMs = 0
   upstreamMs: number | null = null
 
-  constructor(requestId: string, { peerAddress, clientAddress, trusted }: Peer) {
+  constructor(
+    requestId: string,
+    { peerAddress, clientAddress, trusted }: Peer,
+    { method, url, headers }: IncomingMessage
+  ) {
     this.startedAt = performance.now()
     this.requestId = requestId
     this.peerAddress = peerAddress
     this.clientAddress = clientAddress
     this.trustedPeer = trusted
+    this.method = method ?? ''
+    this.target = url ?? ''
+    this.host = String((trusted && headers['x-forwarded-host']) || headers.host || '')
   }
 }

@@ -58,7 +58,8 @@ function checkFraming({ headers, httpVersionMinor }: IncomingMessage): void {
 /** The few names a gateway goes by are remembered, so that the pattern runs once for each. */
 const goodHosts = new Set<string>()
 
-function isHost(value: string): boolean {
+/** A host as RFC 9110 section 7.2 has it, with or without a port. */
+export function isHost(value: string): boolean {
   if (goodHosts.has(value)) return true
   const [match, port] = HOST.exec(value) ?? []
   if (match === undefined || Number(port ?? 0) > 65535) return false

@@ -20,7 +20,9 @@ export type SharedCounter = (key: string, windowMs: number) => Promise<Count>
 /** About 10 MB; an attacker with more addresses than that pushes out his own oldest ones first. */
 const MAX_KEYS = 50_000
 
-/** The class @fastify/rate-limit asks for. */
+export type LimitStoreClass = ReturnType<typeof limitStore>
+
+/** The class @fastify/rate-limit asks for. Whoever has the same one counts together. */
 export function limitStore(shared: SharedCounter | null) {
   const local = new LocalCounter()
 

@@ -3,7 +3,7 @@
  * so an unsafe method with a cookie needs an Origin of ours (contract section 5, R44). A bearer token is
  * never attached by itself and is exempt.
  *
- *   reads   exchange.route, exchange.credential, Origin, Sec-Fetch-Site
+ *   reads   exchange.method, .route, .credential, Origin, Sec-Fetch-Site
  *   throws  ORIGIN_NOT_ALLOWED 403
  */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
@@ -25,8 +25,8 @@ const checkOriginPlugin: FastifyPluginAsync<CheckOriginOptions> = async (scope, 
   })
 }
 
-function needsOrigin({ method, exchange }: FastifyRequest): boolean {
-  const { credential, route } = exchange
+function needsOrigin({ exchange }: FastifyRequest): boolean {
+  const { method, credential, route } = exchange
   if (SAFE_METHODS.has(method) || route?.originCheck === false) return false
   return credential.kind === 'token' && credential.source === 'cookie'
 }

@@ -92,7 +92,7 @@ function headersFor(
     rawHeaders: raw.rawHeaders,
     trustedPeer,
     peerAddress: exchange.peerAddress,
-    host: String((trustedPeer && headers['x-forwarded-host']) || headers.host || ''),
+    host: exchange.host,
     proto: trustedPeer ? protoOf(headers['x-forwarded-proto'], options.publicProto) : options.publicProto,
     requestId,
     traceparent: `00-${trace?.traceId ?? traceIdOf(requestId, trustedPeer)}-${newParentId()}-${trace?.flags ?? '01'}`,

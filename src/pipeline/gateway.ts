@@ -3,7 +3,7 @@
  * them need headers only: they run at `onRequest`, so the body of a refused request is never read.
  */
 import { METHODS } from 'node:http'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { GatewayError } from '../errors.js'
 import { type AuthenticateOptions, authenticate } from './authenticate.js'
 import { type AuthorizeOptions, authorize } from './authorize.js'
@@ -14,27 +14,22 @@ import { type MatchRouteOptions, matchRoute } from './match-route.js'
 import { type ReadCredentialOptions, readCredential } from './read-credential.js'
 import { type RenewSessionOptions, renewSession } from './renew-session.js'
 
-export interface GatewayOptions
+export interface DecisionOptions
   extends MatchRouteOptions,
     LimitRateOptions,
     ReadCredentialOptions,
     CheckOriginOptions,
     AuthenticateOptions,
     RenewSessionOptions,
-    AuthorizeOptions,
-    ForwardOptions {}
+    AuthorizeOptions {}
+
+export interface GatewayOptions extends DecisionOptions, ForwardOptions {}
 
 /** TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
-const PROXIED = METHODS.filter(method => method !== 'TRACE' && method !== 'CONNECT')
+export const PROXIED = METHODS.filter(method => method !== 'TRACE' && method !== 'CONNECT')
 
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
-  await scope.register(matchRoute, options)
-  await scope.register(readCredential, options)
-  await scope.register(checkOrigin, options)
-  await scope.register(authenticate, options)
-  await scope.register(renewSession, options)
-  await scope.register(authorize, options)
-  await scope.register(limitRate, options)
+  await decide(scope, options)
   await scope.register(forward, options)
 
   // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers. Every OPTIONS is
@@ -48,4 +43,15 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
       throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
     }
   })
+}
+
+/** What every door asks of a request before anything is done for it. */
+export async function decide(scope: FastifyInstance, options: DecisionOptions): Promise<void> {
+  await scope.register(matchRoute, options)
+  await scope.register(readCredential, options)
+  await scope.register(checkOrigin, options)
+  await scope.register(authenticate, options)
+  await scope.register(renewSession, options)
+  await scope.register(authorize, options)
+  await scope.register(limitRate, options)
 }

@@ -10,21 +10,21 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { addressKey } from '../edge/client-address.js'
 import { tellLimit } from '../edge/limit-headers.js'
-import { limitStore, type SharedCounter } from '../edge/limit-store.js'
+import type { LimitStoreClass } from '../edge/limit-store.js'
 import type { Metrics } from '../edge/metrics.js'
 import { GatewayError } from '../errors.js'
 import type { RateLimit } from '../routes/route-table.js'
 
 export interface LimitRateOptions {
-  /** Null without Redis: every process counts for itself. */
-  readonly sharedCounter: SharedCounter | null
+  /** The same for every door: a route is one, however its requests are asked about. */
+  readonly routeLimits: LimitStoreClass
   readonly metrics: Metrics
 }
 
 type Limiter = ReturnType<Parameters<FastifyPluginAsync>[0]['createRateLimit']>
 
-const limitRatePlugin: FastifyPluginAsync<LimitRateOptions> = async (scope, { sharedCounter, metrics }) => {
-  await scope.register(rateLimit, { global: false, store: limitStore(sharedCounter) })
+const limitRatePlugin: FastifyPluginAsync<LimitRateOptions> = async (scope, { routeLimits, metrics }) => {
+  await scope.register(rateLimit, { global: false, store: routeLimits })
   const limiters = new WeakMap<RateLimit, Limiter>()
 
   function limiterOf(limit: RateLimit): Limiter {

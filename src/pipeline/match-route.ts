@@ -1,13 +1,13 @@
 /**
  * Pipeline stage: where does it go?
  *
- *   reads   the request target, Host
+ *   reads   exchange.method, .target, .host
  *   writes  exchange.path, .search, .route
  *   throws  BAD_PATH 400, ROUTE_NOT_FOUND 404, METHOD_NOT_ALLOWED 405
  *
  * What is matched here is, byte for byte, what `forward` sends.
  */
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { GatewayError } from '../errors.js'
 import { canonicalPath } from '../routes/canonical-path.js'
@@ -19,14 +19,13 @@ export interface MatchRouteOptions {
 }
 
 const matchRoutePlugin: FastifyPluginAsync<MatchRouteOptions> = async (scope, { routeTable }) => {
-  scope.addHook('onRequest', function matchRoute(request, _reply, done) {
-    const { exchange } = request
-    const target = canonicalPath(request.raw.url ?? '')
+  scope.addHook('onRequest', function matchRoute({ exchange }, _reply, done) {
+    const target = canonicalPath(exchange.target)
     if (target === null) throw new GatewayError('BAD_PATH')
     exchange.path = target.path
     exchange.search = target.search
 
-    const match = routeTable().match({ method: request.method, host: hostOf(request), path: target.path })
+    const match = routeTable().match({ method: exchange.method, host: nameOf(exchange.host), path: target.path })
     if (match.kind === 'none') throw new GatewayError('ROUTE_NOT_FOUND')
     if (match.kind === 'method') {
       throw new GatewayError('METHOD_NOT_ALLOWED', { headers: { allow: match.allow.join(', ') } })
@@ -36,10 +35,9 @@ const matchRoutePlugin: FastifyPluginAsync<MatchRouteOptions> = async (scope, { 
   })
 }
 
-/** Lower case, no port, no final dot (`a.test.` is `a.test`). A trusted proxy may have put its own name into Host. */
-function hostOf({ exchange, headers }: FastifyRequest): string {
-  const forwarded = exchange.trustedPeer ? headers['x-forwarded-host'] : undefined
-  const host = String(forwarded ?? headers.host ?? '').toLowerCase()
+/** Lower case, no port, no final dot (`a.test.` is `a.test`). */
+function nameOf(written: string): string {
+  const host = written.toLowerCase()
   const port = host.lastIndexOf(':')
   const name = port > host.lastIndexOf(']') ? host.slice(0, port) : host
   return name.endsWith('.') ? name.slice(0, -1) : name
