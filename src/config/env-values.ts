@@ -49,12 +49,15 @@ export function integer(min: number, max: number): z.ZodType<number, string> {
   })
 }
 
-/** A plain number counts in `unitMs`; a unit may be written instead. The result counts in `unitMs` as well. */
-export function duration(unitMs: 1 | 1000, min: number): z.ZodType<number, string> {
+const TEN_YEARS_MS = 10 * 365 * 86_400_000
+
+/** A plain number counts in `unitMs`; a unit may be written instead. Limits and result count in `unitMs` as well. */
+export function duration(unitMs: 1 | 1000, min: number, max = TEN_YEARS_MS / unitMs): z.ZodType<number, string> {
   const unit = unitMs === 1 ? 'milliseconds' : 'seconds'
-  return value(`must be ${unit} from ${min} on, or a duration such as 10m or 7d`, text => {
+  const range = max === TEN_YEARS_MS / unitMs ? `from ${min} on` : `from ${min} to ${max}`
+  return value(`must be ${unit} ${range}, or a duration such as 10m or 7d`, text => {
     const amount = /^\d+$/.test(text) ? wholeNumber(text) : (durationMs(text) ?? Number.NaN) / unitMs
-    return Number.isInteger(amount) && amount >= min && amount * unitMs <= 10 * 365 * 86_400_000 ? amount : undefined
+    return Number.isInteger(amount) && amount >= min && amount <= max ? amount : undefined
   })
 }
 

@@ -76,6 +76,8 @@ export interface Env {
   readonly gatewayFile: string | null
 }
 
+/** A revocation may have to wait for it, and must still be answered within five seconds (R64). */
+const LONGEST_LEASE_MS = 3000
 const DEFAULT_GATEWAY_FILE = 'gateway.yaml'
 
 /** Problems are gathered in `variables`; with any, the result is good for finding more of them, not for use. */
@@ -136,7 +138,7 @@ function storesOf(variables: VariableSource) {
 function sessionsOf(variables: VariableSource) {
   return {
     sessionCacheTtlSeconds: variables.read('SESSION_CACHE_TTL', values.duration(1000, 1), 300),
-    sessionLocalLeaseMs: variables.read('SESSION_LOCAL_LEASE', values.duration(1, 0), 1000),
+    sessionLocalLeaseMs: variables.read('SESSION_LOCAL_LEASE', values.duration(1, 0, LONGEST_LEASE_MS), 1000),
     outageMode: variables.read('OUTAGE_MODE', values.oneOf('graceful', 'strict'), 'graceful'),
     sessionExpiresInSeconds: variables.read('SESSION_EXPIRES_IN', values.duration(1000, 1), 604_800),
     sessionUpdateAgeSeconds: variables.read('SESSION_UPDATE_AGE', values.duration(1000, 0), 86_400),

@@ -222,7 +222,8 @@ const REFUSED: Record<string, readonly string[]> = {
     '::1/129'
   ],
   SESSION_CACHE_TTL: ['0', '-1', '1.5', '500ms', 'x'],
-  SESSION_LOCAL_LEASE: ['-1', 'x'],
+  SESSION_LOCAL_LEASE: ['-1', 'x', '3001', '1m'],
+  OUTAGE_MODE: ['open'],
   SESSION_EXPIRES_IN: ['0', '1y'],
   BEARER_UNSIGNED: ['2', 'maybe'],
   EMAIL_FROM: ['nobody', 'a@b\r\nBcc: c@d'],
@@ -262,6 +263,7 @@ const TAKEN: [string, string, Partial<Env>][] = [
   ['SESSION_CACHE_TTL', '60', { sessionCacheTtlSeconds: 60 }],
   ['SESSION_LOCAL_LEASE', '0', { sessionLocalLeaseMs: 0 }],
   ['SESSION_LOCAL_LEASE', '2s', { sessionLocalLeaseMs: 2000 }],
+  ['OUTAGE_MODE', 'strict', { outageMode: 'strict' }],
   ['SESSION_DISABLE_REFRESH', '1', { sessionDisableRefresh: true }],
   ['BEARER_UNSIGNED', '1', { bearerUnsigned: true }],
   ['LOGIN_RATE_LIMIT_ACCOUNT', '20/1h', { loginLimitAccount: { max: 20, windowMs: 3_600_000 } }],
