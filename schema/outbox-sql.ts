@@ -5,6 +5,7 @@
  */
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
+import { triggerStateSql } from './triggers-sql.js'
 
 /** A poll answers one event more when there are more than that: dropping the whole cache is less work for everybody. */
 export const POLL_LIMIT = 10_000
@@ -12,9 +13,10 @@ export const POLL_LIMIT = 10_000
 export interface OutboxSql {
   /**
    * $1 a cursor ('0': everything), or null for no events; $2 the id of the gateway that asks. At least one row; in each
-   * `database`, `epoch`, `next_cursor`, `now` (ms) and `others` (registered gateways: id, leaseMs, grace), and `id`,
-   * `kind` ('s' session, 'u' user), `key` (sha256 of the token, or user id), `cause` and `at` (ms) of an event or nulls. A row may come twice, none is ever skipped: a transaction that commits late has an
-   * id at or above the cursor, which a sequence number or a time would have passed.
+   * `database`, `epoch`, `next_cursor`, `now` (ms), `firing` (false: a trigger is missing, so events may be) and
+   * `others` (registered gateways: id, leaseMs, grace), and `id`, `kind` ('s' session, 'u' user), `key` (sha256 of the
+   * token, or user id), `cause` and `at` (ms) of an event or nulls. A row may come twice, none is ever skipped: a
+   * transaction that commits late has an id at or above the cursor, which a sequence number or a time would have passed.
    */
   readonly poll: string
   /** $1 a cursor: deletes up to a thousand rows that are old and of transactions before it. */
@@ -34,7 +36,8 @@ export function outboxSql(shape: AuthShape): OutboxSql {
   const database = `select d.oid || '.' || extract(epoch from pg_postmaster_start_time())
     from pg_database d where d.datname = current_database()`
   return {
-    poll: `select (${database}) as database,
+    // What happened around a change of the triggers nobody can tell: it makes another database of this one.
+    poll: `select (${database}) || '.' || coalesce(triggers.version, '') as database, triggers.firing,
   (select e.n::text from ${epochTable(shape)} e) as epoch,
   pg_snapshot_xmin(pg_current_snapshot())::text as next_cursor,
   ${ms('clock_timestamp()')} as now,
@@ -42,7 +45,7 @@ export function outboxSql(shape: AuthShape): OutboxSql {
      'grace', coalesce(n.grace_until > clock_timestamp(), false))), '[]')
      from ${nodes} n where n.id <> $2::text and greatest(n.lease_until, n.grace_until) > clock_timestamp()) as others,
   o.id::text as id, o.kind::text as kind, o.key, o.cause, ${ms('o.at')} as at
-from (select 1) as one left join ${outbox} o on o.xid >= $1::text::xid8
+from (${triggerStateSql(shape)}) as triggers left join ${outbox} o on o.xid >= $1::text::xid8
 limit ${POLL_LIMIT + 1}`,
     collect: `delete from ${outbox} where id in (
   select o.id from ${outbox} o

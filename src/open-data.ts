@@ -18,6 +18,7 @@ import { HEARTBEAT_MS } from './session/applier.js'
 import { type Coherence, createCoherence } from './session/coherence.js'
 import { DatabaseClock } from './session/database-clock.js'
 import type { OutboxEvent } from './session/outbox.js'
+import type { FeedState } from './session/revocation-feed.js'
 import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
 import type { TokenHash } from './session/session.js'
@@ -56,7 +57,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
       tellRevocation(log, event, lagMs)
     },
     onWaited: (ms, outcome) => metrics.leaseWaited(ms, outcome),
-    onChange: (current, reason) => log.info({ event: 'cache', current, reason }),
+    onChange: state => tellFeed(log, state, triggers),
     onListener: state => tellListener(log, state)
   })
   await coherence.start()
@@ -113,7 +114,7 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
     const triggers = await revocationInstalled(sql, shape)
     if (triggers) await refuseWithoutGrants(sql, shape)
     if (!triggers) {
-      log.warn({ event: 'triggers.missing' }, 'Every request asks PostgreSQL: run `npx session-gateway migrate`.')
+      log.warn({ event: 'triggers.missing' }, `${MISSING}, and start again.`)
     }
     return { shape, triggers }
   } finally {
@@ -144,6 +145,12 @@ async function heartbeatAge(cache: RedisSessionCache): Promise<number> {
   return left === null ? Number.POSITIVE_INFINITY : Math.max(0, HEARTBEAT_MS - left)
 }
 
+/** Without triggers at the start it has been said; from then on nothing is applied. */
+function tellFeed(log: FastifyBaseLogger, state: FeedState, hadTriggers: boolean): void {
+  if (state === 'triggers' && hadTriggers) log.warn({ event: 'triggers.missing' }, `${MISSING}.`)
+  else if (state !== 'triggers') log.info({ event: 'cache', current: state === 'applied', reason: state })
+}
+
 function tellRedis(log: FastifyBaseLogger, up: boolean, reason: string): void {
   if (up) log.info({ event: 'redis.up', reason })
   else log.warn({ event: 'redis.down', reason })
@@ -165,9 +172,13 @@ function redisHealth(redis: RedisLink | null): PartHealth {
 }
 
 function cacheHealth(shared: boolean, { local, feed }: Coherence): PartHealth {
+  if (feed.state === 'triggers') return { ok: true, detail: MISSING }
   if (!shared && local === null) return { ok: true, detail: 'none' }
   return { ok: true, detail: feed.current ? 'current' : 'not proven current: bypassed' }
 }
+
+const MISSING =
+  'Triggers of revocation are missing or disabled, so every request asks PostgreSQL: run `npx session-gateway migrate`'
 
 const LISTENER_DETAIL: Readonly<Record<ListenerState, string>> = {
   hears: 'changes made elsewhere are in force within milliseconds',

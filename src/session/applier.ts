@@ -31,6 +31,8 @@ export interface Applied {
   readonly others: readonly Peer[]
   /** Of the data in Redis that everything was applied to; empty where it was not. */
   readonly nonce: string
+  /** False: triggers are missing, so both caches are out of use. */
+  readonly firing: boolean
 }
 
 interface Opened {
@@ -62,6 +64,7 @@ export class Applier {
   #here: Pick<Poll, 'database' | 'epoch' | 'cursor'> = { database: '', epoch: '', cursor: '' }
   #hereIds: ReadonlySet<string> = new Set()
   #lastNonce = ''
+  #firing = false
 
   constructor(options: ApplierOptions) {
     this.#options = options
@@ -96,10 +99,11 @@ export class Applier {
     try {
       poll = await outbox.poll(this.#from(opened), fleet.id)
     } catch (outage) {
-      await this.#bridge(opened)
+      if (!wasRefused(outage)) await this.#bridge(opened)
       throw outage
     }
     clock.set(poll.now, askedAt)
+    this.#firing = poll.firing
     if (cache !== null) cache.database = poll.database
     const nonce = opened === null ? '' : await this.#applyThere(opened, poll).catch(() => '')
     if (nonce === null && !isLast) {
@@ -108,7 +112,7 @@ export class Applier {
       return null
     }
     this.#applyHere(poll, begunAt, nonce ?? '')
-    return { others: poll.others, nonce: nonce ?? '' }
+    return { others: poll.others, nonce: nonce ?? '', firing: poll.firing }
   }
 
   /** Cursors of two databases cannot be compared; ours is the one that memory needs. */
@@ -129,6 +133,8 @@ export class Applier {
       await cache.reset(state, poll.database, poll.epoch, poll.cursor)
       return null
     }
+    // Begun anew when they went, and since then nobody fills and nobody vouches: there is nothing to apply.
+    if (!poll.firing) return (this.#lastNonce = state.nonce)
     await cache.invalidate(this.#unapplied(poll, state))
     const beats = await cache.beat(state, poll.epoch, poll.cursor, now + HEARTBEAT_MS)
     if (beats === 0) return null
@@ -151,7 +157,7 @@ export class Applier {
       if (database !== this.#here.database || epoch !== this.#here.epoch || !complete) local.clear()
       else local.drop(events)
       local.redisBehind = cache !== null && nonce === ''
-      local.prove(fleet.provenUntil(begunAt))
+      local.prove(poll.firing ? fleet.provenUntil(begunAt) : 0)
     }
     this.#here = { database, epoch, cursor }
     this.#hereIds = new Set(events.map(({ id }) => id))
@@ -162,8 +168,15 @@ export class Applier {
   async #bridge(opened: Opened | null): Promise<void> {
     const { cache, fleet } = this.#options
     const left = Math.min(HEARTBEAT_MS, fleet.graceLeft)
-    if (cache === null || opened === null || opened.state.database !== cache.database || left <= 0) return
+    if (cache === null || opened === null || opened.state.database !== cache.database) return
+    if (!this.#firing || left <= 0) return
     const { state, now } = opened
     await cache.beat(state, state.epoch, state.cursor, now + left).catch(() => {})
   }
+}
+
+/** PostgreSQL is there and does not take the statement (class 42: no such table, no right): others may go on changing. */
+function wasRefused(outage: unknown): boolean {
+  const { code } = ((outage as Error).cause ?? {}) as { code?: unknown }
+  return typeof code === 'string' && code.startsWith('42')
 }

@@ -8,7 +8,7 @@ import type { GuardedSql } from '../data/guarded-sql.js'
 import type { RevocationEvent } from './session-cache.js'
 
 const COLLECT_ROUNDS = 20
-const CLOCK_ONLY = `select '' as database, '0' as epoch, '' as next_cursor, '[]'::json as others,
+const CLOCK_ONLY = `select '' as database, false as firing, '0' as epoch, '' as next_cursor, '[]'::json as others,
   (extract(epoch from clock_timestamp()) * 1000)::float8 as now, null as id`
 
 export interface OutboxEvent extends RevocationEvent {
@@ -34,6 +34,8 @@ export interface Poll {
   readonly epoch: string
   readonly cursor: string
   readonly now: number
+  /** False: a trigger is missing or disabled, and nobody hears of what it would have told. */
+  readonly firing: boolean
   /** Registered when the events were read. */
   readonly others: readonly Peer[]
   readonly events: readonly OutboxEvent[]
@@ -58,9 +60,10 @@ export class Outbox {
       : this.#sql.query<PollRow>(this.#statements.poll, [cursor, node]))
     const [first] = rows
     if (first === undefined) throw new TypeError('The poll answered without a row.')
-    const { database, epoch, next_cursor, now, others } = first
+    const { database, epoch, next_cursor, now, firing, others } = first
     const events = rows.filter(isEvent).map(readEvent)
-    return { database, epoch, cursor: next_cursor, now, others, events, complete: events.length <= POLL_LIMIT }
+    const complete = events.length <= POLL_LIMIT
+    return { database, epoch, cursor: next_cursor, now, firing, others, events, complete }
   }
 
   /** How many rows there are, up to one more than the poll's limit. Throws AUTH_SERVICE_UNAVAILABLE. */
@@ -84,6 +87,7 @@ interface PollRow {
   readonly epoch: string
   readonly next_cursor: string
   readonly now: number
+  readonly firing: boolean
   readonly others: readonly Peer[]
   readonly id: string | null
   readonly kind: string | null

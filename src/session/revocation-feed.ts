@@ -16,6 +16,9 @@ const RETRY_MS = 100
 /** Rows are forgotten below a cursor that old: a copy of Redis's data that takes over is seconds old, never minutes. */
 const COLLECT_MS = 15 * 60 * 1000
 
+/** Everything committed is applied, or what keeps it from that: triggers that are gone, Redis, PostgreSQL. */
+export type FeedState = 'applied' | 'triggers' | 'redis' | 'postgres'
+
 export interface FeedOptions {
   readonly applier: Applier
   readonly fleet: Fleet
@@ -26,8 +29,8 @@ export interface FeedOptions {
   readonly localLeaseMs: number
   /** To every gateway on this database. */
   readonly send: (message: string) => Promise<unknown>
-  /** Whether what this process polls reaches the caches; called when that changes. */
-  readonly onChange?: (current: boolean, reason: string) => void
+  /** Called when that changes. */
+  readonly onChange?: (state: FeedState) => void
   /** How long an answer waited for the other gateways. */
   readonly onWaited?: (ms: number, outcome: 'alone' | 'acknowledged' | 'lease_ended') => void
 }
@@ -39,7 +42,7 @@ export class RevocationFeed {
   #queued: Promise<Applied> | null = null
   #timer: NodeJS.Timeout | undefined
   #stopped = false
-  #current: boolean | null = null
+  #state: FeedState | null = null
   #appliedAt = Number.NEGATIVE_INFINITY
   #others: readonly Peer[] = []
   #collect = { dueAt: 0, cursor: '' }
@@ -53,9 +56,13 @@ export class RevocationFeed {
     })
   }
 
-  /** True while what this process polls reaches the shared cache. */
+  /** Null: nothing was tried yet. */
+  get state(): FeedState | null {
+    return this.#state
+  }
+
   get current(): boolean {
-    return this.#current === true
+    return this.#state === 'applied'
   }
 
   /** Since everything committed was last applied here, in ms. */
@@ -153,11 +160,11 @@ export class RevocationFeed {
       const applied = await this.#options.applier.apply()
       this.#appliedAt = begunAt
       this.#others = applied.others
-      const current = applied.nonce !== '' || !this.#options.hasRedis
-      this.#note(current, current ? 'applied' : 'redis')
+      const reaches = applied.nonce !== '' || !this.#options.hasRedis
+      this.#note(!applied.firing ? 'triggers' : reaches ? 'applied' : 'redis')
       return applied
     } catch (outage) {
-      this.#note(false, 'postgres')
+      this.#note('postgres')
       throw outage
     }
   }
@@ -185,9 +192,9 @@ export class RevocationFeed {
     if (cursor !== '') await this.#options.outbox.collect(cursor)
   }
 
-  #note(current: boolean, reason: string): void {
-    if (this.#current === current) return
-    this.#current = current
-    this.#options.onChange?.(current, reason)
+  #note(state: FeedState): void {
+    if (this.#state === state) return
+    this.#state = state
+    this.#options.onChange?.(state)
   }
 }
