@@ -5,6 +5,7 @@ import { markCauses } from './auth/auth-cause.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
 import { type Auth, createAuth } from './auth/better-auth.js'
 import { createMailer } from './auth/mail.js'
+import { olderSignatures } from './auth/older-signatures.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
 import { GuardedSql } from './data/guarded-sql.js'
@@ -29,6 +30,9 @@ export interface AuthHost {
   readonly close: () => Promise<void>
 }
 
+/** When a process is so old, none is left of those it replaced: what it writes, all others can read. */
+const ROLLED_OUT_MS = 60 * 60 * 1000
+
 export async function hostAuth(
   config: AppConfig,
   data: Data,
@@ -49,7 +53,7 @@ export async function hostAuth(
 
   return {
     cookieName,
-    loadKeys: () => loadSigningKeys(auth, log),
+    loadKeys: () => loadSigningKeys(auth, log, env.authMode === 'hosted' && performance.now() > ROLLED_OUT_MS),
     renewal: env.authMode === 'attached' ? null : renewalOf(config, data, auth),
     routes:
       env.authMode === 'attached'
@@ -60,6 +64,7 @@ export async function hostAuth(
             rows,
             readCredential,
             secrets,
+            olderSignatures: olderSignatures(secrets, cookieName.slice(0, -'session_token'.length)),
             settle: () => data.feed.settle(),
             onEvent: ({ event, outcome }) => metrics.authEvent(event, outcome),
             onLimited: limit => metrics.rateLimited(limit),

@@ -135,7 +135,9 @@ function secretOptions(secrets: readonly AuthSecret[]) {
   const oldest = secrets.at(-1)
   if (newest === undefined || oldest === undefined) throw new TypeError('Better Auth needs a secret')
   const plain = secrets.length === 1 && newest.version === 1
-  return plain ? { secret: newest.value } : { secret: oldest.value, secrets: [...secrets] }
+  if (plain) return { secret: newest.value }
+  // Retired ones as well: they sign nothing any more, and what they encrypted must stay readable.
+  return { secret: oldest.value, secrets: secrets.map(({ version, value }) => ({ version, value })) }
 }
 
 function cookieOptions({ baseUrl, cookieDomain, cookieSameSite }: Env) {

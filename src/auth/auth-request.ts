@@ -10,12 +10,14 @@ import { type Credential, signToken } from '../session/credential.js'
 import { bodyOf } from './auth-body.js'
 import { AUTH_MOUNT } from './auth-target.js'
 import type { Auth } from './better-auth.js'
+import type { OlderSignatures } from './older-signatures.js'
 
 export interface AuthRequestOptions {
   readonly env: Pick<Env, 'baseUrl'>
   /** Newest first: Better Auth verifies by that one alone. */
   readonly secrets: readonly AuthSecret[]
   readonly auth: Auth
+  readonly olderSignatures: OlderSignatures
 }
 
 /** Framing belongs to this connection (RFC 9110 section 7.6.1); addresses are ours to say. */
@@ -34,8 +36,13 @@ const DROPPED = new Set([
   'x-real-ip'
 ])
 
+/** The one link whose token is signed by the secret; those of the others are rows. */
+const VERIFY = '/verify-email'
+
 export function toWebRequest(request: FastifyRequest, credential: Credential, options: AuthRequestOptions): Request {
-  const { endpoint, search } = request.authTarget
+  const { endpoint } = request.authTarget
+  const search =
+    endpoint === VERIFY ? options.olderSignatures.link(request.authTarget.search) : request.authTarget.search
   const body = bodyOf(request)
   try {
     return new Request(`${options.env.baseUrl}${AUTH_MOUNT}${endpoint}${search}`, {
@@ -59,6 +66,8 @@ function headersOf(request: FastifyRequest, credential: Credential, options: Aut
   // The browser's own word counts as much here as on the routes behind the gateway (contract section 5, R44).
   const site = headers.get('sec-fetch-site')
   if (!headers.has('origin') && (site === 'same-origin' || site === 'none')) headers.set('origin', options.env.baseUrl)
+  const cookies = headers.get('cookie')
+  if (cookies !== null) headers.set('cookie', options.olderSignatures.cookies(cookies))
   offer(credential, headers, options)
   return headers
 }

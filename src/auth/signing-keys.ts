@@ -3,7 +3,7 @@
  * signs X-Gateway-Assertion. `/api/auth/token` signs with the same ones.
  */
 import { createPrivateKey, type JsonWebKey } from 'node:crypto'
-import { symmetricDecrypt } from 'better-auth/crypto'
+import { parseEnvelope, symmetricDecrypt, symmetricEncrypt } from 'better-auth/crypto'
 import { createJwk } from 'better-auth/plugins'
 import type { FastifyBaseLogger } from 'fastify'
 import type { SigningKey } from '../identity/key-ring.js'
@@ -24,20 +24,38 @@ const GRACE_MS = 30 * 24 * 60 * 60 * 1000
 /**
  * Makes a key when there is none to sign with: none at all, all past their end, or, after the secret was replaced,
  * none that can still be decrypted. Rejects when the table cannot be read or written.
+ *
+ * `rewrite`: what an older secret encrypted is encrypted anew, so that the older one can be dropped. Not while a
+ * process may still run that does not know the newest.
  */
-export async function loadSigningKeys({ context }: Auth, log: FastifyBaseLogger): Promise<readonly SigningKey[]> {
-  const keys = await readKeys(context, log)
+export async function loadSigningKeys(
+  { context }: Auth,
+  log: FastifyBaseLogger,
+  rewrite: boolean
+): Promise<readonly SigningKey[]> {
+  const keys = await readKeys(context, log, rewrite)
   if (keys.some(isLive)) return keys
   await createJwk({ context } as Parameters<typeof createJwk>[0], JWT_OPTIONS)
-  return readKeys(context, log)
+  return readKeys(context, log, false)
 }
 
-async function readKeys(context: Auth['context'], log: FastifyBaseLogger): Promise<readonly SigningKey[]> {
+async function readKeys(
+  context: Auth['context'],
+  log: FastifyBaseLogger,
+  rewrite: boolean
+): Promise<readonly SigningKey[]> {
   const keys: SigningKey[] = []
   for (const row of await readRows(context)) {
-    const key = await decrypt(context, row).catch(() => null)
-    if (key === null) log.warn({ event: 'jwks.unreadable_key', kid: row.id })
-    else keys.push(key)
+    const found = await decrypt(context, row).catch(() => null)
+    if (found === null) {
+      log.warn({ event: 'jwks.unreadable_key', kid: row.id })
+      continue
+    }
+    keys.push(found.key)
+    if (rewrite && !isUnderNewest(context, row)) {
+      await encryptAnew(context, row, found.jwk)
+      log.info({ event: 'jwks.encrypted_anew', kid: row.id })
+    }
   }
   return keys
 }
@@ -54,12 +72,31 @@ function isLive({ expiresAt }: SigningKey): boolean {
   return expiresAt === null || expiresAt > Date.now()
 }
 
-async function decrypt({ secretConfig }: Auth['context'], row: KeyRow): Promise<SigningKey> {
-  const data = JSON.parse(row.privateKey) as string
-  const jwk = JSON.parse(await symmetricDecrypt({ key: secretConfig, data })) as JsonWebKey
+/** Of one secret without versions there is no older one. */
+function isUnderNewest({ secretConfig }: Auth['context'], { privateKey }: KeyRow): boolean {
+  if (typeof secretConfig === 'string') return true
+  return parseEnvelope(JSON.parse(privateKey) as string)?.version === secretConfig.currentVersion
+}
+
+/** Of several processes that do so at once one succeeds; the others find another row than they read. */
+async function encryptAnew({ adapter, secretConfig }: Auth['context'], row: KeyRow, jwk: string): Promise<void> {
+  const privateKey = JSON.stringify(await symmetricEncrypt({ key: secretConfig, data: jwk }))
+  const where = [
+    { field: 'id', value: row.id },
+    { field: 'privateKey', value: row.privateKey }
+  ]
+  await adapter.updateMany({ model: 'jwks', where, update: { privateKey } })
+}
+
+async function decrypt({ secretConfig }: Auth['context'], row: KeyRow): Promise<{ jwk: string; key: SigningKey }> {
+  const jwk = await symmetricDecrypt({ key: secretConfig, data: JSON.parse(row.privateKey) as string })
+  return { jwk, key: keyOf(row, jwk) }
+}
+
+function keyOf(row: KeyRow, jwk: string): SigningKey {
   return {
     kid: row.id,
-    privateKey: createPrivateKey({ key: jwk, format: 'jwk' }),
+    privateKey: createPrivateKey({ key: JSON.parse(jwk) as JsonWebKey, format: 'jwk' }),
     createdAt: row.createdAt.getTime(),
     expiresAt: row.expiresAt?.getTime() ?? null
   }

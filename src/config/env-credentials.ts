@@ -25,19 +25,23 @@ export function databaseUrlOf(variables: VariableSource): string | null {
   return `postgres://${login}@${host.includes(':') ? `[${host}]` : host}:${port}/${encodeURIComponent(name ?? '')}`
 }
 
-/** Newest first. `BETTER_AUTH_SECRET` beside the list is its oldest entry, as Better Auth reads it. */
+/**
+ * Newest first. `BETTER_AUTH_SECRET` beside the list is its oldest entry, as Better Auth reads it. The mark of a
+ * retired secret stands behind its version, where Better Auth, reading the same variable, does not mind it.
+ */
 export function secretsOf(variables: VariableSource): readonly AuthSecret[] {
   const secrets: AuthSecret[] = []
   for (const entry of variables.text('BETTER_AUTH_SECRETS')?.split(',') ?? []) {
-    const [, version = '', value = ''] = /^\s*(\d{1,9}):(.*?)\s*$/s.exec(entry) ?? []
+    const [, version = '', mark, value = ''] = /^\s*(\d{1,9})(!?):(.*?)\s*$/s.exec(entry) ?? []
     const known = secrets.some(secret => secret.version === Number(version))
     if (version === '' || known) {
       variables.problem(
         'BETTER_AUTH_SECRETS',
-        "must be 'version:secret,version:secret', newest first, every version once"
+        "must be 'version:secret,version:secret', newest first, every version once; 'version!:secret' is a retired one"
       )
     } else {
-      secrets.push(checkedSecret('BETTER_AUTH_SECRETS', Number(version), value, variables))
+      const secret = checkedSecret('BETTER_AUTH_SECRETS', Number(version), value, variables)
+      secrets.push(mark === '!' ? { ...secret, retired: true } : secret)
     }
   }
   const single = variables.text('BETTER_AUTH_SECRET')
@@ -46,7 +50,17 @@ export function secretsOf(variables: VariableSource): readonly AuthSecret[] {
     while (secrets.some(secret => secret.version === version)) version++
     secrets.push(checkedSecret('BETTER_AUTH_SECRET', version, single, variables))
   }
+  checkRetired(secrets, variables)
   return secrets
+}
+
+function checkRetired(secrets: readonly AuthSecret[], variables: VariableSource): void {
+  const retired = secrets.filter(secret => secret.retired)
+  if (secrets[0]?.retired)
+    variables.problem('BETTER_AUTH_SECRETS', 'must begin with the secret that signs: it is retired')
+  else if (retired.some(({ value }) => secrets.some(other => !other.retired && other.value === value))) {
+    variables.problem('BETTER_AUTH_SECRETS', 'retires a secret that stands in the list a second time, not retired')
+  }
 }
 
 function checkedSecret(name: VariableName, version: number, value: string, variables: VariableSource): AuthSecret {

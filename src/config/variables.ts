@@ -44,7 +44,11 @@ const VARIABLE_GROUPS = {
       'Signs cookies; at least 32 characters.',
       'secret'
     ],
-    BETTER_AUTH_SECRETS: ['', 'Rotates the secret without signing anybody out: `2:new,1:old`, newest first.', 'secret'],
+    BETTER_AUTH_SECRETS: [
+      '',
+      'Rotates the secret without signing anybody out: `2:new,1:old`, newest first. `1!:old`: leaked, so nothing signed by it counts; what it encrypted stays readable.',
+      'secret'
+    ],
     BETTER_AUTH_URL: [
       '`http://localhost:$PORT` outside production',
       'Public origin. Its scheme decides on `Secure` and the `__Secure-` prefix of cookies.'

@@ -7,6 +7,7 @@ import { authRoutes } from '../../src/auth/auth-routes.js'
 import { type Auth, createAuth } from '../../src/auth/better-auth.js'
 import { jwksRoutes } from '../../src/auth/jwks-routes.js'
 import type { Mailer, MailUser } from '../../src/auth/mail.js'
+import { olderSignatures } from '../../src/auth/older-signatures.js'
 import { createSessionRows } from '../../src/auth/session-rows.js'
 import { loadSigningKeys } from '../../src/auth/signing-keys.js'
 import { systemClock } from '../../src/clock.js'
@@ -54,6 +55,8 @@ export interface AuthServerOptions {
   readonly sharedCounter?: SharedCounter
   readonly settle?: () => Promise<void>
   readonly budgetMs?: number
+  /** Default false, as in a process that has just started. */
+  readonly rewriteKeys?: boolean
 }
 
 export const APP_ORIGIN = 'https://app.test'
@@ -83,7 +86,7 @@ export async function startAuthServer(
     log: captured.log
   })
   scope.teardown(() => auth.close())
-  const keyRing = new KeyRing(() => loadSigningKeys(auth, captured.log), systemClock)
+  const keyRing = new KeyRing(() => loadSigningKeys(auth, captured.log, options.rewriteKeys ?? false), systemClock)
   await keyRing.start()
   scope.teardown(() => keyRing.stop())
 
@@ -106,6 +109,7 @@ export async function startAuthServer(
     env,
     secrets,
     auth,
+    olderSignatures: olderSignatures(secrets, 'better-auth.'),
     readCredential: createCredentialReader({ cookieName: name, secrets, bearerUnsigned: env.bearerUnsigned }),
     rows: createSessionRows({ sql: guarded, shape, deleteByToken: token => guarded.query(remove, [token]) }),
     sharedCounter: options.sharedCounter ?? null,

@@ -155,6 +155,14 @@ t.test('secrets rotate newest first; a single one is version 1, or the oldest be
     [two, one, three]
   )
   t.equal(read({ BETTER_AUTH_SECRETS: `1:${one}`, BETTER_AUTH_SECRET: one }).env.secrets.length, 1)
+  t.strictSame(
+    read({ BETTER_AUTH_SECRETS: `2:${two},1!:${one}`, BETTER_AUTH_SECRET: one }).env.secrets,
+    [
+      { version: 2, value: two },
+      { version: 1, value: one, retired: true }
+    ],
+    'a leaked one stays retired, wherever else it stands'
+  )
 })
 
 t.test('a short, well-known or malformed secret is refused, and never shown', async t => {
@@ -165,7 +173,9 @@ t.test('a short, well-known or malformed secret is refused, and never shown', as
     { BETTER_AUTH_SECRETS: `1:${SECRET},1:${SECRET}y` },
     { BETTER_AUTH_SECRETS: SECRET },
     { BETTER_AUTH_SECRETS: `${SECRET}:1` },
-    { BETTER_AUTH_SECRETS: `1:${SECRET},` }
+    { BETTER_AUTH_SECRETS: `1:${SECRET},` },
+    { BETTER_AUTH_SECRETS: `1!:${SECRET}` },
+    { BETTER_AUTH_SECRETS: `2:${SECRET},1!:${SECRET}` }
   ]
 
   for (const source of cases) {
