@@ -1,6 +1,7 @@
 /**
- * Before the suite: what it needs beyond npm: a Redis, a pooler, and FastAPI for one of the examples. As root on Debian or
- * Ubuntu it installs them and says so; anywhere else it says how, and the tests that need them fail.
+ * Before the suite: what it needs beyond npm: a Redis, a pooler, the proxies of docs/forward-auth.md, and FastAPI for
+ * one of the examples. As root on Debian or Ubuntu it installs them and says so; anywhere else it says how, and the
+ * tests that need them fail.
  */
 import { spawnSync } from 'node:child_process'
 
@@ -9,6 +10,8 @@ const NEEDS = [
     packages: ['redis-server'],
     isThere: () => succeeds('redis-server', '--version') || succeeds('valkey-server', '--version')
   },
+  { packages: ['nginx'], isThere: () => succeeds('nginx', '-v') || succeeds('/usr/sbin/nginx', '-v') },
+  { packages: ['caddy'], isThere: () => succeeds('caddy', 'version') },
   { packages: ['pgbouncer'], isThere: () => succeeds('pgbouncer', '--version') },
   {
     packages: ['python3-fastapi', 'python3-uvicorn', 'python3-jwt', 'python3-cryptography'],
