@@ -12,6 +12,7 @@ import { createPeerReader } from './edge/client-address.js'
 import { checkHealthOf, type HealthCheck, type PartHealth } from './edge/health.js'
 import { limitStore } from './edge/limit-store.js'
 import { Metrics } from './edge/metrics.js'
+import { allowedOrigins } from './edge/request-origin.js'
 import { ConfigError } from './errors.js'
 import { hostAuth } from './host-auth.js'
 import { AssertionIssuer } from './identity/assertion.js'
@@ -85,7 +86,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     authRoutes: auth.routes?.(readCredential) ?? null,
     routeTable: () => routing.table,
     readCredential,
-    allowedOrigins: new Set([env.baseUrl, ...env.corsOrigins].map(origin => origin.toLowerCase())),
+    allowedOrigins: allowedOrigins(env),
     resolver: new SessionResolver({
       ...data,
       listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)

@@ -4,6 +4,7 @@ import type { AppConfig } from './app-config.js'
 import { markCauses } from './auth/auth-cause.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
 import { type Auth, createAuth } from './auth/better-auth.js'
+import { EndLater } from './auth/end-later.js'
 import { createMailer } from './auth/mail.js'
 import { olderSignatures } from './auth/older-signatures.js'
 import { createSessionRows } from './auth/session-rows.js'
@@ -44,11 +45,8 @@ export async function hostAuth(
   const connect = () => markCauses(createAuthPool(config.databaseUrl))
   const auth = await createAuth({ env, secrets, connect, shape: data.shape, mailer, log })
   const cookieName = auth.context.authCookies.sessionToken.name
-  const rows = createSessionRows({
-    sql: data.lookups,
-    shape: data.shape,
-    deleteByToken: token => data.store.deleteByToken(token, 'sign_out')
-  })
+  const rows = createSessionRows(data.lookups, data.shape)
+  const { endLater, stopEnding } = startEnding(config.databaseUrl, data, log)
   const stopSweeping = env.authMode === 'attached' ? async () => {} : startSweeping(config.databaseUrl, data, log)
 
   return {
@@ -62,6 +60,7 @@ export async function hostAuth(
             env,
             auth,
             rows,
+            endLater,
             readCredential,
             secrets,
             olderSignatures: olderSignatures(secrets, cookieName.slice(0, -'session_token'.length)),
@@ -71,7 +70,7 @@ export async function hostAuth(
             sharedCounter: data.sharedCounter
           }),
     async close() {
-      await Promise.all([mailer.close(), auth.close(), stopSweeping()])
+      await Promise.all([mailer.close(), auth.close(), stopSweeping(), stopEnding()])
     }
   }
 }
@@ -91,6 +90,17 @@ function renewalOf({ env, secrets }: AppConfig, { shape, lookups, clock, forget 
     clock: clock.now,
     forget
   })
+}
+
+/** On a connection of its own: one locked row, tried again and again, must not open the breaker of the look-ups. */
+function startEnding(databaseUrl: string, { shape }: Data, log: FastifyBaseLogger) {
+  const sql = new GuardedSql(() => createLookupPool(databaseUrl, 1))
+  const endLater = new EndLater({
+    end: createSessionRows(sql, shape).end,
+    onEnded: (cause, afterMs) => log.info({ event: 'revocation.late', cause, afterMs: Math.round(afterMs) }),
+    onGivenUp: (cause, afterMs) => log.error({ event: 'revocation.given_up', cause, afterMs: Math.round(afterMs) })
+  })
+  return { endLater, stopEnding: () => endLater.stop().then(() => sql.close()) }
 }
 
 /** Attached, the rows are somebody else's to delete, and we have no right to. */

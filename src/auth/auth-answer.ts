@@ -24,8 +24,11 @@ export async function readAnswer(response: Response): Promise<Answer> {
   return { status, headers, body: Buffer.from(await response.arrayBuffer()) }
 }
 
+/** Better Auth's words for a page that is not ours; it looks at more requests than those with a session cookie. */
+const FOREIGN = /"code":"(INVALID_ORIGIN|MISSING_OR_NULL_ORIGIN|CROSS_SITE_NAVIGATION_LOGIN_BLOCKED)"/
+
 /** Throws what the contract says instead of an answer that cannot be believed or says nothing. */
-export function checkAnswer({ status, headers }: Answer, { outage, badValue }: Handling): void {
+export function checkAnswer({ status, headers, body }: Answer, { outage, badValue }: Handling): void {
   if (outage !== null) {
     throw new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason: 'database', cause: outage, headers: RETRY_AFTER })
   }
@@ -35,6 +38,7 @@ export function checkAnswer({ status, headers }: Answer, { outage, badValue }: H
   if (status >= 500 && badValue) throw new GatewayError('BAD_REQUEST', { reason: 'value_refused_by_database' })
   if (status >= 500) throw new GatewayError('INTERNAL_ERROR', { reason: `better_auth_${status}` })
   if (status === 404 && !isJson(headers)) throw new GatewayError('ROUTE_NOT_FOUND')
+  if (status === 403 && FOREIGN.test(body.toString())) throw new GatewayError('ORIGIN_NOT_ALLOWED')
   if (status === 429) {
     const seconds = headers.get('retry-after') ?? headers.get('x-retry-after') ?? '1'
     throw new GatewayError('RATE_LIMITED', { reason: 'better_auth', headers: { 'retry-after': seconds } })

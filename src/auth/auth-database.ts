@@ -1,6 +1,6 @@
 /**
- * Better Auth's way to PostgreSQL: drizzle on a pool of its own (R69), with two things added. Every failed query is
- * noted on the request it belongs to, and a server that has gone silent costs one pool, not the whole door:
+ * Better Auth's way to PostgreSQL: drizzle on a pool of its own (R69), with two things added. What a request asks,
+ * writes and fails to do is noted on it, and a server that has gone silent costs one pool, not the whole door:
  * postgres.js waits for a lost connection until TCP gives up, a quarter of an hour.
  */
 import type { BetterAuthOptions } from 'better-auth'
@@ -9,7 +9,7 @@ import { drizzleAdapter } from 'better-auth/adapters/drizzle'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import type { Sql } from 'postgres'
 import { type AuthTables } from '../data/auth-tables.js'
-import { noteFailure } from './handling.js'
+import { currentHandling, noteCaller, noteFailure, type Question } from './handling.js'
 
 export interface AuthDatabase {
   /** What betterAuth takes as `database`. */
@@ -34,6 +34,8 @@ const QUERIES = [
   'consumeOne',
   'incrementOne'
 ] as const
+
+const ONLY_LOOKS: ReadonlySet<string> = new Set(['findOne', 'findMany', 'count'])
 
 type Queries = Record<(typeof QUERIES)[number], (...args: never[]) => Promise<unknown>>
 
@@ -64,7 +66,15 @@ export function createAuthDatabase(connect: () => Sql, { tables, relations }: Au
   }
 
   function watch(target: Queries, source: () => Queries): void {
-    for (const name of QUERIES) target[name] = (...args) => answered(() => source()[name](...args), SILENCE_MS)
+    for (const name of QUERIES) {
+      target[name] = async (...args) => {
+        const handling = currentHandling()
+        if (handling !== undefined && !ONLY_LOOKS.has(name)) handling.wrote = true
+        const answer = await answered(() => source()[name](...args), SILENCE_MS)
+        if (name === 'findOne') noteCaller(args[0] as unknown as Question, answer)
+        return answer
+      }
+    }
   }
 
   return {

@@ -25,10 +25,9 @@ export const noteUser = createAuthMiddleware(async ({ context }) => {
   if (handling !== undefined && userId !== undefined) handling.userId = userId
 })
 
-/** Sign-out names no user: the row that goes does. */
-export async function noteOwner({ userId }: { readonly userId: string }): Promise<void> {
-  const handling = currentHandling()
-  if (handling !== undefined) handling.userId ??= userId
+/** Called before each row of every delete, single or not, of Better Auth and its plugins. */
+export async function noteEnding({ token }: { readonly token: string }): Promise<void> {
+  currentHandling()?.ending.add(token)
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Sql } from 'postgres'
 import type { AuthSecret, Env } from '../config/env.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { AuthDatabase } from './auth-database.js'
-import { keepShortSessionsShort, noteOwner, noteUser, refuseIds } from './auth-hooks.js'
+import { keepShortSessionsShort, noteEnding, noteUser, refuseIds } from './auth-hooks.js'
 import { createAuthLogger } from './auth-log.js'
 import { createPlugins } from './auth-plugins.js'
 import { noteFailure } from './handling.js'
@@ -60,7 +60,7 @@ export function betterAuthOptions(
     databaseHooks: {
       session: {
         update: { before: keepShortSessionsShort(env.sessionExpiresInSeconds) },
-        delete: { before: noteOwner }
+        delete: { before: noteEnding }
       }
     },
     onAPIError: { onError: answerUnexpected(log) },

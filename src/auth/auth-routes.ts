@@ -2,11 +2,12 @@
  * Better Auth on `/api/auth/*`, in a scope of its own: raw bodies, our address and origin, our limits, and an
  * answer only when it is true. The order of one request:
  *
- *   canonical path, alias · limit per address · body · limit per account · Better Auth · rows gone? ·
- *   every revocation applied to the cache · answer
+ *   canonical path, alias · limit per address · body · limit per account · origin · Better Auth · rows gone? ·
+ *   every revocation applied on every node · answer
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Env } from '../config/env.js'
+import { allowedOrigins, isFromOurPage, SAFE_METHODS } from '../edge/request-origin.js'
 import { GatewayError } from '../errors.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { type Answer, checkAnswer, checkRedirect, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
@@ -17,15 +18,18 @@ import { type AuthRequestOptions, toWebRequest } from './auth-request.js'
 import { AUTH_MOUNT, type AuthTarget, readAuthTarget } from './auth-target.js'
 import type { Auth } from './better-auth.js'
 import { type DebugOptions, debugRoute } from './debug-routes.js'
+import type { EndLater } from './end-later.js'
 import { type Handling, newHandling, runHandling } from './handling.js'
-import { promiseGone, type SessionRows } from './honest-revoke.js'
+import { revocationOf, type SessionRows } from './honest-revoke.js'
 import { type LoginLimitOptions, limitLogins } from './login-limit.js'
+import { mayChangeState } from './may-change-state.js'
 
 export interface AuthRoutesOptions extends AuthRequestOptions, LoginLimitOptions, DebugOptions {
   readonly env: Env
   readonly auth: Auth
   readonly readCredential: CredentialReader
   readonly rows: SessionRows
+  readonly endLater: EndLater
   /** Applies every committed revocation on every node's cache; rejects when it cannot. */
   readonly settle: () => Promise<void>
   readonly onEvent: (event: AuthEvent) => void
@@ -45,6 +49,7 @@ const FIVE_SECONDS = 5_000
 
 export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, options) => {
   const { budgetMs = FIVE_SECONDS } = options
+  const ours = allowedOrigins(options.env)
   keepBodies(scope, budgetMs)
   scope.decorateRequest('authTarget', null as unknown as AuthTarget)
   scope.decorateRequest('authHandling', null)
@@ -62,58 +67,83 @@ export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, o
   scope.route({
     method: METHODS,
     url: `${AUTH_MOUNT}/*`,
-    handler: (request, reply) => answer(request, reply, options, budgetMs)
+    handler: (request, reply) => {
+      const credential = options.readCredential(request.raw)
+      checkOrigin(request, credential, ours)
+      return answer(request, credential, reply, options, budgetMs)
+    }
   })
+}
+
+/** Before anything is done for it: what a 503 leaves undone is done later, without Better Auth's own check. */
+function checkOrigin({ method, headers }: FastifyRequest, credential: Credential, ours: ReadonlySet<string>): void {
+  if (SAFE_METHODS.has(method) || credential.kind !== 'token' || credential.source !== 'cookie') return
+  if (!isFromOurPage(headers, ours)) throw new GatewayError('ORIGIN_NOT_ALLOWED')
 }
 
 async function answer(
   request: FastifyRequest,
+  credential: Credential,
   reply: FastifyReply,
   options: AuthRoutesOptions,
   budgetMs: number
 ): Promise<FastifyReply> {
-  const handling = newHandling(causeOf(request.method, request.authTarget.endpoint))
+  const token = credential.kind === 'token' ? credential.token : null
+  const handling = newHandling(causeOf(request.method, request.authTarget.endpoint), token)
   request.authHandling = handling
-  const work = handle(request, handling, options)
+  const work = handle(request, credential, handling, options)
   const result = await withinBudget(work, budgetMs)
   request.exchange.granted = result.status < 400
   return sendAnswer(result, reply)
 }
 
-async function handle(request: FastifyRequest, handling: Handling, options: AuthRoutesOptions): Promise<Answer> {
-  const { env, auth, rows, settle, readCredential } = options
+async function handle(
+  request: FastifyRequest,
+  credential: Credential,
+  handling: Handling,
+  options: AuthRoutesOptions
+): Promise<Answer> {
+  const { env, settle } = options
+  const { method } = request
   const { endpoint } = request.authTarget
-  const credential: Credential = readCredential(request.raw)
-  const makeSure = request.method === 'POST' ? await promiseGone(endpoint, credential, request.authFields, rows) : null
-
-  const webRequest = toWebRequest(request, credential, options)
-  const response = await runHandling(handling, () => auth.handler(webRequest)).catch(broken)
-  const result = await readAnswer(response)
-  if (result.status < 400) await makeSure?.(handling)
-  checkAnswer(result, handling)
+  const result = await askHonestly(request, credential, handling, options)
+  // A refusal may have changed something too: one organisation that is not yours, and none is active any more.
+  if (mayChangeState(method, endpoint) && (result.status < 400 || handling.wrote)) await settle()
   checkRedirect(result, endpoint, env.baseUrl, [env.baseUrl, ...env.corsOrigins])
-  if (result.status < 400 && mayChangeState(request.method, endpoint)) await settle()
   return result
 }
 
-/** GETs that only look. Anything else may have changed something: a link in a mail, a callback, a plugin's own. */
-const LOOKS = new Set([
-  '/get-session',
-  '/list-sessions',
-  '/list-accounts',
-  '/account-info',
-  '/ok',
-  '/error',
-  '/token',
-  '/jwks',
-  '/reference',
-  '/open-api/generate-schema',
-  '/admin/get-user',
-  '/admin/list-users'
-])
+/** What it answers below 400 is done; of what may not be, it throws, and has it done later. */
+async function askHonestly(
+  request: FastifyRequest,
+  credential: Credential,
+  handling: Handling,
+  options: AuthRoutesOptions
+): Promise<Answer> {
+  const { auth, rows, endLater } = options
+  const { method, authFields } = request
+  const { endpoint } = request.authTarget
+  const askedAt = performance.now()
+  const revocation = revocationOf(method === 'POST' ? endpoint : '', credential, authFields, rows)
+  try {
+    await revocation.prepare()
+    const webRequest = toWebRequest(request, credential, options)
+    const response = await runHandling(handling, () => auth.handler(webRequest)).catch(broken)
+    const result = await readAnswer(response)
+    if (result.status < 400 && mayChangeState(method, endpoint)) await revocation.makeSure(handling)
+    checkAnswer(result, handling)
+    return result
+  } catch (error) {
+    const unfinished = revocation.unfinished(handling)
+    if (unfinished !== null && isOutage(error)) {
+      endLater.add({ ending: unfinished, cause: handling.cause ?? 'revoke', askedAt })
+    }
+    throw error
+  }
+}
 
-function mayChangeState(method: string, endpoint: string): boolean {
-  return method === 'GET' ? !LOOKS.has(endpoint) : method !== 'HEAD' && method !== 'OPTIONS'
+function isOutage(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'AUTH_SERVICE_UNAVAILABLE'
 }
 
 /** Better Auth answers its own errors; when it rejects, it is not up. */

@@ -14,12 +14,18 @@ export interface Handling {
   userId: string | null
   /** The auth event this is, as the cause of what it revokes; null for none. */
   readonly cause: string | null
+  /** The bare session token it came with; null for none. */
+  readonly token: string | null
+  /** Whether Better Auth has sent anything but a question to the database. */
+  wrote: boolean
+  /** Tokens of the sessions that Better Auth set out to delete; whether it could is not known. */
+  readonly ending: Set<string>
 }
 
 const handlings = new AsyncLocalStorage<Handling>()
 
-export function newHandling(cause: string | null = null): Handling {
-  return { outage: null, badValue: false, userId: null, cause }
+export function newHandling(cause: string | null = null, token: string | null = null): Handling {
+  return { outage: null, badValue: false, userId: null, cause, token, wrote: false, ending: new Set() }
 }
 
 export function runHandling<T>(handling: Handling, run: () => T): T {
@@ -38,6 +44,21 @@ export function noteFailure(error: unknown): void {
   if (isBadValue(error)) handling.badValue = true
   // 23: a constraint, such as an e-mail that is taken. That is an answer, not an outage.
   else if (sqlClass(error) !== '23') handling.outage ??= error
+}
+
+/** As adapters are asked. */
+export interface Question {
+  readonly model: string
+  readonly where?: readonly { readonly field: string; readonly value: unknown }[]
+}
+
+/** Whoever asks for the session of the request's own token is about to act for its user. */
+export function noteCaller({ model, where }: Question, row: unknown): void {
+  const handling = handlings.getStore()
+  if (handling === undefined || model !== 'session' || handling.token === null) return
+  const isOwn = where?.some(({ field, value }) => field === 'token' && value === handling.token) === true
+  const { userId } = (row ?? {}) as { userId?: unknown }
+  if (isOwn && typeof userId === 'string') handling.userId ??= userId
 }
 
 export function isBadValue(error: unknown): boolean {

@@ -1,62 +1,70 @@
 /**
  * Sign-out and revoke that mean it. Better Auth answers 200 to a sign-out whose delete failed, skips a delete
  * whose look-up before it failed, and leaves rows beyond a limit. So the answer goes out only when the rows
- * that had to go are gone.
+ * that had to go are gone; and where it is a 503, they are gone for later (end-later.ts).
  */
 import { GatewayError } from '../errors.js'
 import type { Credential } from '../session/credential.js'
 import { RETRY_AFTER } from './auth-answer.js'
+import type { Ending } from './end-later.js'
 import type { Handling } from './handling.js'
 
 /** Which session rows an endpoint promises to end; `token` is the caller's own. */
 export type Doomed =
-  | { readonly of: 'one'; readonly token: string; readonly target: string }
-  | { readonly of: 'all'; readonly token: string }
-  | { readonly of: 'others'; readonly token: string }
+  | Exclude<Ending, { readonly of: 'tokens' }>
   | { readonly of: 'any'; readonly target: string }
   | { readonly of: 'user'; readonly userId: string }
 
 export interface SessionRows {
-  /** Deletes the row with this token. Rejects when it cannot know. */
-  readonly end: (token: string) => Promise<unknown>
   /** Tokens of the live rows an endpoint is about to end. */
   readonly find: (doomed: Doomed) => Promise<readonly string[]>
   /** Whether one of these is still live. */
   readonly anyLeft: (tokens: readonly string[]) => Promise<boolean>
+  /** `cause`: for the log of every node. `ageMs`: younger sessions are not meant. Rejects when it cannot know. */
+  readonly end: (ending: Ending, cause: string, ageMs?: number) => Promise<void>
+}
+
+/** What one request set out to end. */
+export interface Revocation {
+  /** Call before Better Auth. */
+  readonly prepare: () => Promise<void>
+  /** Call after a 2xx of Better Auth's. */
+  readonly makeSure: (handling: Handling) => Promise<void>
+  /** What may still live and must not, after a 503; null when nobody has asked for anything he may ask for. */
+  readonly unfinished: (handling: Handling) => Ending | null
 }
 
 type Fields = Readonly<Record<string, unknown>> | null
 
-/**
- * Call before Better Auth; what it returns, call after a 2xx of Better Auth's. That throws
- * AUTH_SERVICE_UNAVAILABLE when a row may still be there: the caller keeps its cookie and tries again.
- */
-export async function promiseGone(
-  endpoint: string,
-  credential: Credential,
-  fields: Fields,
-  rows: SessionRows
-): Promise<(handling: Handling) => Promise<void>> {
+/** `prepare` and `makeSure` throw AUTH_SERVICE_UNAVAILABLE: the caller keeps its cookie and may ask again. */
+export function revocationOf(endpoint: string, credential: Credential, fields: Fields, rows: SessionRows): Revocation {
   const token = credential.kind === 'token' ? credential.token : null
-  if (endpoint === '/sign-out') return token === null ? nothing : handling => endForCertain(token, rows, handling)
-
+  const signedOut: Ending | null = endpoint === '/sign-out' && token !== null ? { of: 'tokens', tokens: [token] } : null
   const doomed = doomedBy(endpoint, token, fields)
-  if (doomed === null) return nothing
-  const tokens = await rows.find(doomed).catch(unavailable)
-  return () => refuseIfLeft(tokens, rows)
-}
+  let found: readonly string[] = []
+  let granted: readonly string[] = []
 
-async function nothing(): Promise<void> {}
-
-async function endForCertain(token: string, rows: SessionRows, handling: Handling): Promise<void> {
-  await rows.end(token).catch(unavailable)
-  await refuseIfLeft([token], rows)
-  // Whatever failed on the way, what the client asked for is done.
-  handling.outage = null
-}
-
-async function refuseIfLeft(tokens: readonly string[], rows: SessionRows): Promise<void> {
-  if (tokens.length > 0 && (await rows.anyLeft(tokens).catch(unavailable))) unavailable(null)
+  return {
+    async prepare() {
+      if (doomed !== null) found = await rows.find(doomed).catch(unavailable)
+    },
+    async makeSure(handling) {
+      if (signedOut !== null) await rows.end(signedOut, 'sign_out').catch(unavailable)
+      granted = [...found, ...handling.ending, ...(signedOut?.tokens ?? [])]
+      if (granted.length > 0 && (await rows.anyLeft(granted).catch(unavailable))) unavailable(null)
+      // Whatever failed on the way, what the client asked for is done.
+      if (signedOut !== null) handling.outage = null
+    },
+    unfinished({ ending }) {
+      if (signedOut !== null) return signedOut
+      if (doomed !== null && 'token' in doomed) return doomed
+      // Of an administrator only Better Auth knows whether he may: it has said yes, or has begun.
+      const tokens = new Set([...granted, ...ending])
+      // These only trade one session for another, and the client still has the old one.
+      if (tokens.size === 0 || endpoint.startsWith('/two-factor/')) return null
+      return { of: 'tokens', tokens: [...tokens] }
+    }
+  }
 }
 
 function doomedBy(endpoint: string, token: string | null, fields: Fields): Doomed | null {

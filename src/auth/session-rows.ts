@@ -1,30 +1,26 @@
-/** The session table, asked directly: which rows a revocation is about, and whether they are gone. */
+/** The session table, asked directly: which rows a revocation is about, whether they are gone, and away with them. */
+import { causeMark } from '../../schema/cause-sql.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { GuardedSql } from '../data/guarded-sql.js'
-import { ident } from '../data/sql-text.js'
+import { ident, nowAs } from '../data/sql-text.js'
 import { tokensParameter } from '../session/session-query.js'
+import type { Ending } from './end-later.js'
 import type { Doomed, SessionRows } from './honest-revoke.js'
 
-export interface SessionRowsOptions {
-  readonly sql: GuardedSql
-  readonly shape: AuthShape
-  /** Deletes by token; rejects when it cannot know. */
-  readonly deleteByToken: (token: string) => Promise<unknown>
-}
+type Statement = readonly [text: string, parameters: readonly string[]]
 
-export function createSessionRows({ sql, shape, deleteByToken }: SessionRowsOptions): SessionRows {
+export function createSessionRows(sql: GuardedSql, shape: AuthShape): SessionRows {
   const { schema, idKind, tables } = shape
   const table = `${ident(schema)}.${ident(tables.session.name)}`
-  const { token, userId, expiresAt } = tables.session.columns
-  if (!token || !userId || !expiresAt) throw new TypeError('a session table without token, user or end')
+  const { token, userId, expiresAt, createdAt } = tables.session.columns
+  if (!token || !userId || !expiresAt || !createdAt) throw new TypeError('a session table that misses columns')
   const [tokenName, userName] = [ident(token.name), ident(userId.name)]
-  // Better Auth writes UTC into columns without a zone.
-  const now = expiresAt.type === 'timestamp without time zone' ? `(now() at time zone 'utc')` : 'now()'
-  const live = (alias: string) => `${alias}.${ident(expiresAt.name)} > ${now}`
+  const age = `${nowAs(createdAt)} - s.${ident(createdAt.name)}`
+  const live = (alias: string) => `${alias}.${ident(expiresAt.name)} > ${nowAs(expiresAt)}`
   const select = `select s.${tokenName} as token from ${table} s`
   const ofCaller = `${select} join ${table} me on me.${userName} = s.${userName} where me.${tokenName} = $1 and ${live('s')}`
 
-  function statementFor(doomed: Doomed): readonly [string, readonly string[]] | null {
+  function whichOf(doomed: Doomed): Statement | null {
     switch (doomed.of) {
       case 'one':
         return [`${ofCaller} and s.${tokenName} = $2`, [doomed.token, doomed.target]]
@@ -40,10 +36,20 @@ export function createSessionRows({ sql, shape, deleteByToken }: SessionRowsOpti
     }
   }
 
+  function removalOf(ending: Ending, ageMs: number): Statement {
+    if (ending.of === 'tokens') {
+      return [`delete from ${table} where ${tokenName} = any($1::text[])`, [tokensParameter(ending.tokens)]]
+    }
+    const theirs = `delete from ${table} s using ${table} me
+ where me.${tokenName} = $1 and ${live('me')} and s.${userName} = me.${userName}`
+    if (ending.of === 'one') return [`${theirs} and s.${tokenName} = $2`, [ending.token, ending.target]]
+    const older = `${theirs} and ${age} >= $2::text::float8 * interval '1 millisecond'`
+    return [ending.of === 'all' ? older : `${older} and s.${tokenName} <> $1`, [ending.token, String(ageMs)]]
+  }
+
   return {
-    end: deleteByToken,
     async find(doomed) {
-      const statement = statementFor(doomed)
+      const statement = whichOf(doomed)
       if (statement === null || statement[1].some(hasNul)) return []
       const rows = await sql.query<{ token: string }>(...statement)
       return rows.map(row => row.token)
@@ -52,6 +58,10 @@ export function createSessionRows({ sql, shape, deleteByToken }: SessionRowsOpti
       const left = `${select} where s.${tokenName} = any($1::text[]) and ${live('s')} limit 1`
       const rows = await sql.query(left, [tokensParameter(tokens)])
       return rows.length > 0
+    },
+    async end(ending, cause, ageMs = 0) {
+      const [text, parameters] = removalOf(ending, ageMs)
+      if (!parameters.some(hasNul)) await sql.query(text + causeMark(cause), parameters)
     }
   }
 }

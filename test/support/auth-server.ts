@@ -8,6 +8,7 @@ import { type Auth, createAuth } from '../../src/auth/better-auth.js'
 import { jwksRoutes } from '../../src/auth/jwks-routes.js'
 import type { Mailer, MailUser } from '../../src/auth/mail.js'
 import { olderSignatures } from '../../src/auth/older-signatures.js'
+import { EndLater } from '../../src/auth/end-later.js'
 import { createSessionRows } from '../../src/auth/session-rows.js'
 import { loadSigningKeys } from '../../src/auth/signing-keys.js'
 import { systemClock } from '../../src/clock.js'
@@ -23,7 +24,6 @@ import type { SharedCounter } from '../../src/edge/limit-store.js'
 import { replyHeaders } from '../../src/edge/reply-headers.js'
 import { KeyRing } from '../../src/identity/key-ring.js'
 import { createCredentialReader } from '../../src/session/credential.js'
-import { createSessionQuery } from '../../src/session/session-query.js'
 import { type CapturingLog, capturingLog } from './log.js'
 import type { TestPostgres } from './postgres.js'
 
@@ -91,7 +91,9 @@ export async function startAuthServer(
   scope.teardown(() => keyRing.stop())
 
   const { name } = auth.context.authCookies.sessionToken
-  const { remove } = createSessionQuery(shape)
+  const rows = createSessionRows(guarded, shape)
+  const endLater = new EndLater({ end: rows.end, onEnded: () => {}, onGivenUp: () => {} })
+  scope.teardown(() => endLater.stop())
   const [events, limited, settled] = [[] as AuthEvent[], [] as string[], { count: 0 }]
 
   const app = Fastify({
@@ -111,7 +113,8 @@ export async function startAuthServer(
     auth,
     olderSignatures: olderSignatures(secrets, 'better-auth.'),
     readCredential: createCredentialReader({ cookieName: name, secrets, bearerUnsigned: env.bearerUnsigned }),
-    rows: createSessionRows({ sql: guarded, shape, deleteByToken: token => guarded.query(remove, [token]) }),
+    rows,
+    endLater,
     sharedCounter: options.sharedCounter ?? null,
     settle: async () => {
       await options.settle?.()
