@@ -5,13 +5,26 @@ import type { AuthModelName } from '../src/data/auth-models.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
 import { epochTable, nodeTable, outboxTable } from './outbox-sql.js'
+import { oldTokenTable, rotationDueTable } from './rotation-sql.js'
 
 /** Of the gateway's own tables. The triggers write with their owner's rights; the gateway deletes what all have seen. */
-const OWN: readonly (readonly [table: (shape: AuthShape) => string, rights: string])[] = [
+type Right = readonly [table: (shape: AuthShape) => string, rights: string]
+
+const OWN: readonly Right[] = [
   [outboxTable, 'SELECT, DELETE'],
   [epochTable, 'SELECT'],
   [nodeTable, 'SELECT, INSERT, UPDATE, DELETE']
 ]
+
+/** Attached, tokens are the other server's to change. */
+const OWN_HOSTED: readonly Right[] = [
+  [rotationDueTable, 'SELECT, DELETE'],
+  [oldTokenTable, 'SELECT, INSERT']
+]
+
+function ownOf(mode: AuthMode): readonly Right[] {
+  return mode === 'hosted' ? [...OWN, ...OWN_HOSTED] : OWN
+}
 
 const READ_ATTACHED: readonly AuthModelName[] = ['user', 'session', 'member']
 
@@ -25,7 +38,7 @@ export function grantsSql(shape: AuthShape, mode: AuthMode, role: string): strin
   const lines = [
     `GRANT USAGE ON SCHEMA ${ident(shape.schema)} ${to}`,
     ...tables.map(table => `GRANT ${rights} ON ${table} ${to}`),
-    ...OWN.map(([table, right]) => `GRANT ${right} ON ${table(shape)} ${to}`)
+    ...ownOf(mode).map(([table, right]) => `GRANT ${right} ON ${table(shape)} ${to}`)
   ]
   if (mode === 'hosted' && shape.idKind === 'serial') {
     lines.push(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${ident(shape.schema)} ${to}`)
@@ -34,9 +47,9 @@ export function grantsSql(shape: AuthShape, mode: AuthMode, role: string): strin
 }
 
 /** The GRANTs that the role of this connection still needs on the gateway's own tables, which must be there. */
-export async function missingGrants(sql: ISql, shape: AuthShape): Promise<string[]> {
+export async function missingGrants(sql: ISql, shape: AuthShape, mode: AuthMode): Promise<string[]> {
   const missing: string[] = []
-  for (const [tableOf, rights] of OWN) {
+  for (const [tableOf, rights] of ownOf(mode)) {
     const table = tableOf(shape)
     for (const right of rights.split(', ')) {
       const [row] = await sql<[{ has: boolean; role: string }]>`

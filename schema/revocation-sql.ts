@@ -12,6 +12,7 @@ import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident, literal } from '../src/data/sql-text.js'
 import { columnName as name, MEMBER_CAUSE, sessionCause, userCause } from './cause-sql.js'
 import { epochTable, outboxTable, outboxTablesSql } from './outbox-sql.js'
+import { rotationFunctionsSql, rotationTablesSql } from './rotation-sql.js'
 import { triggersOf } from './triggers-sql.js'
 
 /** LISTEN here. Shared by all schemas of a database: a wake-up too many costs one empty poll. */
@@ -45,7 +46,9 @@ function comment(shape: AuthShape): string {
 function definitionOf(shape: AuthShape): string {
   return [
     outboxTablesSql(shape),
+    rotationTablesSql(shape),
     ...functionsSql(shape),
+    ...rotationFunctionsSql(shape),
     ...triggersOf(shape).map(({ sql }) => sql),
     bumpSql(shape)
   ].join('\n')

@@ -3,6 +3,7 @@ import type { CatalogColumn } from '../src/data/auth-catalog.js'
 import type { AuthShape, AuthTable } from '../src/data/auth-shape.js'
 import { ident, literal, nowAs } from '../src/data/sql-text.js'
 import { columnName as name } from './cause-sql.js'
+import { rotationTriggers } from './rotation-sql.js'
 
 export interface Trigger {
   readonly table: string
@@ -41,7 +42,7 @@ export function triggersOf(shape: AuthShape): Trigger[] {
   for (const table of [session, user, member]) {
     if (table !== undefined) triggers.push(trigger(shape, table, 'truncated', 'AFTER TRUNCATE', 'gateway_truncated'))
   }
-  return triggers
+  return [...triggers, ...rotationTriggers(shape)]
 }
 
 const USER_FIELDS = ['id', 'role', 'banned', 'banExpires', 'email', 'name', 'emailVerified']

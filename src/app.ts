@@ -92,6 +92,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
       listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)
     }),
     renewal: auth.renewal,
+    rotation: data.rotation,
     databaseNow: data.clock.now,
     routeLimits: limitStore(data.sharedCounter),
     upstreamOf: route => routing.upstreamOf(route),

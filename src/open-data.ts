@@ -3,7 +3,9 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Sql } from 'postgres'
 import { missingGrants } from '../schema/grants-sql.js'
 import { revocationInstalled } from '../schema/revocation-sql.js'
+import { rotationSql } from '../schema/rotation-sql.js'
 import type { AppConfig } from './app-config.js'
+import type { Env } from './config/env.js'
 import type { AuthShape } from './data/auth-shape.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
@@ -23,6 +25,7 @@ import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
 import type { TokenHash } from './session/session.js'
 import { SessionStore } from './session/session-store.js'
+import { TokenRotation } from './session/token-rotation.js'
 
 export type Data = Awaited<ReturnType<typeof openData>>
 
@@ -41,7 +44,10 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   const clock = new DatabaseClock()
   // Without triggers nobody can prove that the cache is current, so there is none.
   const cache = redis === null || !triggers ? null : new RedisSessionCache(redis, env.sessionCacheTtlSeconds)
-  const store = new SessionStore(lookups, createSessionQuery(shape), env.databasePoolMax)
+  // The triggers say which session has to change its token, so without them none does.
+  const rotates = triggers && env.authMode === 'hosted' && env.sessionRotateOnRoleChange
+  const rotation = rotates ? rotationSql(shape) : null
+  const store = new SessionStore(lookups, createSessionQuery(shape, rotation), env.databasePoolMax)
   const coherence = createCoherence({
     shape,
     triggers,
@@ -79,6 +85,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     cache,
     local: coherence.local,
     store,
+    rotation: rotation && new TokenRotation(lookups, rotation, () => metrics.authEvent('session.rotate', 'success')),
     feed: coherence.feed,
     lookups,
     /** The next look-up of this session reads its row. */
@@ -112,7 +119,7 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
       ({ place, message, mend }) => log.warn({ event: 'database.warning', place, mend }, message)
     )
     const triggers = await revocationInstalled(sql, shape)
-    if (triggers) await refuseWithoutGrants(sql, shape)
+    if (triggers) await refuseWithoutGrants(sql, shape, env.authMode)
     if (!triggers) {
       log.warn({ event: 'triggers.missing' }, `${MISSING}, and start again.`)
     }
@@ -123,8 +130,8 @@ async function inspect({ env, databaseDirectUrl }: AppConfig, log: FastifyBaseLo
 }
 
 /** Without them this gateway could neither hear of a revocation nor be asked about one. */
-async function refuseWithoutGrants(sql: Sql, shape: AuthShape): Promise<void> {
-  const missing = await missingGrants(sql, shape)
+async function refuseWithoutGrants(sql: Sql, shape: AuthShape, mode: Env['authMode']): Promise<void> {
+  const missing = await missingGrants(sql, shape, mode)
   if (missing.length === 0) return
   const message = `the role may not use the gateway's own tables; their owner runs: ${missing.join(' ')}`
   throw new ConfigError([{ place: 'DATABASE_URL', message }])

@@ -62,6 +62,7 @@ export interface Env {
   readonly sessionUpdateAgeSeconds: number
   readonly sessionFreshAgeSeconds: number
   readonly sessionDisableRefresh: boolean
+  readonly sessionRotateOnRoleChange: boolean
   readonly bearerUnsigned: boolean
   readonly emailFrom: string
   readonly frontendUrl: string | null
@@ -144,6 +145,7 @@ function sessionsOf(variables: VariableSource) {
     sessionUpdateAgeSeconds: variables.read('SESSION_UPDATE_AGE', values.duration(1000, 0), 86_400),
     sessionFreshAgeSeconds: variables.read('SESSION_FRESH_AGE', values.duration(1000, 0), 86_400),
     sessionDisableRefresh: variables.read('SESSION_DISABLE_REFRESH', values.flag, false),
+    sessionRotateOnRoleChange: variables.read('SESSION_ROTATE_ON_ROLE_CHANGE', values.flag, true),
     bearerUnsigned: variables.read('BEARER_UNSIGNED', values.flag, false)
   }
 }

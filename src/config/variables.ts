@@ -63,6 +63,10 @@ const VARIABLE_GROUPS = {
     SESSION_UPDATE_AGE: ['86400', 'Seconds after which use extends a session.'],
     SESSION_FRESH_AGE: ['86400', 'Seconds after sign-in during which Better Auth allows sensitive changes; 0: always.'],
     SESSION_DISABLE_REFRESH: ['0', '`1`: use never extends a session; it ends when it would have ended at sign-in.'],
+    SESSION_ROTATE_ON_ROLE_CHANGE: [
+      '1',
+      'A change of the user’s role gives each of the user’s sessions a new token at its next request; the old one ends 10 seconds later. `0`: the token stays.'
+    ],
     SESSION_CACHE_TTL: ['300', 'Seconds a session may stay in Redis.'],
     SESSION_LOCAL_LEASE: [
       '1000',

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Route } from '../routes/route-table.js'
 import type { Credential } from '../session/credential.js'
-import type { LookupSource, Session } from '../session/session.js'
+import type { LookupSource, Rotation, Session } from '../session/session.js'
 import { type AnswerHeaders, NO_HEADERS } from '../session/session-renewal.js'
 import type { Peer } from './client-address.js'
 
@@ -40,6 +40,8 @@ export class Exchange {
   credential: Credential = NOTHING_OFFERED
   /** Null until proven; no error path sets it. */
   session: Session | null = null
+  /** Its token is to be changed, or was. */
+  rotation: Rotation | null = null
   source: LookupSource | null = null
   /** What the answer, whatever it will be, tells the client about its credential. */
   answerHeaders: AnswerHeaders = NO_HEADERS

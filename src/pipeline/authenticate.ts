@@ -2,7 +2,7 @@
  * Pipeline stage: who is calling?
  *
  *   reads   exchange.route, exchange.credential
- *   writes  exchange.session, .source, .authMs
+ *   writes  exchange.session, .rotation, .source, .authMs
  *   throws  AUTHENTICATION_REQUIRED 401, INVALID_SESSION 401,
  *           AUTH_SERVICE_UNAVAILABLE 503 (from the resolver)
  */
@@ -36,10 +36,12 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
 
     const askedAt = performance.now()
     resolver.resolve(credential.token, strict).then(
-      ({ session, source, reason }) => {
+      lookup => {
+        const { session, source, reason } = lookup
         exchange.authMs = performance.now() - askedAt
         exchange.source = source
         exchange.session = session
+        exchange.rotation = lookup.session === null ? null : (lookup.rotation ?? null)
         if (session === null && level === 'session') done(refusal(exchange, reason))
         else done()
       },

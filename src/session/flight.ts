@@ -62,9 +62,14 @@ export class Flight implements StoreWaiter {
       this.#answer({ session: null, source: 'postgres', reason: stored === null ? 'not_live' : 'banned' })
       return
     }
-    this.#local?.put(this.#mark, this.token, this.hash, stored.session)
+    const { session, rotation } = stored
+    if (rotation !== null) {
+      this.#answer({ session, source: 'postgres', reason: null, rotation })
+      return
+    }
+    this.#local?.put(this.#mark, this.token, this.hash, session)
     if (this.ticket !== null) this.#fills?.add(this.ticket, this.hash, stored, askedAt)
-    this.#answer({ session: stored.session, source: 'postgres', reason: null })
+    this.#answer({ session, source: 'postgres', reason: null })
   }
 
   failed(error: GatewayError): void {

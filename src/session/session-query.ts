@@ -3,16 +3,19 @@
  * Built from the inspected shape. Two forms of the same text: `single` for one token, `batch` for all tokens of an
  * event-loop turn. A ban does not hide the row: the answer is the same for the client, but the log says why.
  */
+import type { RotationSql } from '../../schema/rotation-sql.js'
 import type { AuthShape, AuthTable } from '../data/auth-shape.js'
 import { ident } from '../data/sql-text.js'
-import type { Session } from './session.js'
+import type { Rotation, Session } from './session.js'
 
 export interface SessionQuery {
   /** $1: the token. */
   readonly single: string
   /** $1: `tokensParameter(tokens)`. Rows in any order, unknown tokens without one. */
   readonly batch: string
-  /** $1: the token. Deletes its session, live or not. */
+  /** As `batch`, for old tokens whose sessions have another one since; null: there is no such thing here. */
+  readonly replaced: string | null
+  /** $1: the token, or one its session had. Deletes the session, live or not. */
   readonly remove: string
 }
 
@@ -30,6 +33,9 @@ export interface SessionRow {
   readonly created_ms: number
   readonly expires_ms: number
   readonly seconds_left: number
+  readonly rotation_due?: boolean
+  /** Of a session that was found by an old token. */
+  readonly current_token?: string
 }
 
 export interface StoredSession {
@@ -38,15 +44,18 @@ export interface StoredSession {
   readonly banned: boolean
   /** By PostgreSQL's clock when it answered: the bound of every copy's life. */
   readonly secondsLeft: number
+  /** With one, nobody may keep a copy. */
+  readonly rotation: Rotation | null
   readonly session: Session
 }
 
-export function createSessionQuery(shape: AuthShape): SessionQuery {
+/** `rotation` null: tokens stay what they are. */
+export function createSessionQuery(shape: AuthShape, rotation: RotationSql | null = null): SessionQuery {
   const { user, session } = shape.tables
   const expires = column('s', session, 'expiresAt')
   const now = clockOf(session, 'expiresAt')
-  const text = `select s.${name(session, 'token')} as token,
-  s.${name(session, 'id')}::text as id,
+  const token = `s.${name(session, 'token')}`
+  const facts = `  s.${name(session, 'id')}::text as id,
   u.${name(user, 'id')}::text as user_id,
   u.${name(user, 'email')} as email,
   coalesce(u.${name(user, 'emailVerified')}, false) as email_verified,
@@ -56,14 +65,21 @@ export function createSessionQuery(shape: AuthShape): SessionQuery {
   ${session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`} as impersonated,
   ${ms(column('s', session, 'createdAt'))} as created_ms,
   ${ms(expires)} as expires_ms,
-  extract(epoch from ${expires} - ${now})::float8 as seconds_left
-from ${table(shape, session)} s
-join ${table(shape, user)} u on u.${name(user, 'id')} = s.${name(session, 'userId')}
-where ${expires} > ${now} and s.${name(session, 'token')} = `
+  extract(epoch from ${expires} - ${now})::float8 as seconds_left`
+  const joined = `join ${table(shape, user)} u on u.${name(user, 'id')} = s.${name(session, 'userId')}
+where ${expires} > ${now}`
+  const due = rotation === null ? '' : `,\n  ${rotation.isDue} as rotation_due`
+  const text = `select ${token} as token,\n${facts}${due}\nfrom ${table(shape, session)} s\n${joined} and ${token} = `
   return {
     single: `${text}$1::text`,
     batch: `${text}any($1::text[])`,
-    remove: `delete from ${table(shape, session)} where ${name(session, 'token')} = $1::text`
+    replaced:
+      rotation === null
+        ? null
+        : `select offered.token, ${token} as current_token,\n${facts}\nfrom ${rotation.fromOldTokens}\n${joined}`,
+    remove: `delete from ${table(shape, session)} s where ${token} = $1::text${
+      rotation === null ? '' : ` or s.${name(session, 'id')} = ${rotation.sessionOf('$1::text')}`
+    }`
   }
 }
 
@@ -79,6 +95,7 @@ export function rowToSession(row: SessionRow): StoredSession {
     token: row.token,
     banned: row.banned,
     secondsLeft: row.seconds_left,
+    rotation: row.current_token === undefined ? (row.rotation_due ? 'due' : null) : { token: row.current_token },
     session: {
       id: row.id,
       userId: row.user_id,

@@ -28,9 +28,17 @@ export interface Session {
 /** Where an answer came from; a log field and a metric label. */
 export type LookupSource = 'local' | 'redis' | 'postgres'
 
+/** Another token for a session: it is to get one, or has got this one, and the token asked for is its old one. */
+export type Rotation = 'due' | { readonly token: string }
+
 /** `reason` is for the log: clients get one answer for all of them. */
 export type Lookup =
-  | { readonly session: Session; readonly source: LookupSource; readonly reason: null }
+  | {
+      readonly session: Session
+      readonly source: LookupSource
+      readonly reason: null
+      readonly rotation?: Rotation | null
+    }
   | { readonly session: null; readonly source: LookupSource; readonly reason: 'not_live' | 'banned' }
 
 export function hashToken(token: string): TokenHash {

@@ -175,6 +175,7 @@ export function anEnv(overrides: Partial<Env> = {}): Env {
     sessionUpdateAgeSeconds: 86_400,
     sessionFreshAgeSeconds: 86_400,
     sessionDisableRefresh: false,
+    sessionRotateOnRoleChange: true,
     bearerUnsigned: false,
     emailFrom: 'Gateway <gw@example.com>',
     frontendUrl: null,

@@ -1,0 +1,54 @@
+/**
+ * A session changes its token when its user's role changes (R42): what was handed out, or planted, before the change
+ * opens nothing afterwards. The session itself stays the same, its id, its end, everything but the token.
+ *
+ * The old token goes on for ten seconds, for the requests that were under way when the new one was made; every answer
+ * to it brings the new one, so that a lost answer loses nobody. Nothing is cached meanwhile, neither for a session that
+ * is due nor for an old token, so the end of the grace is the database's to tell.
+ */
+import { randomBytes } from 'node:crypto'
+import type { RotationSql } from '../../schema/rotation-sql.js'
+import type { GuardedSql } from '../data/guarded-sql.js'
+import type { Rotation } from './session.js'
+
+/** 192 random bits, in the 32 characters that Better Auth's own tokens have. */
+const TOKEN_BYTES = 24
+
+export class TokenRotation {
+  readonly #sql: GuardedSql
+  readonly #statements: RotationSql
+  readonly #onRotated: () => void
+
+  constructor(sql: GuardedSql, statements: RotationSql, onRotated: () => void) {
+    this.#sql = sql
+    this.#statements = statements
+    this.#onRotated = onRotated
+  }
+
+  /**
+   * The token the client of this one is to have from now on; null: none other. Never rejects: a session that could
+   * not be rotated stays due, and is no worse than it was a moment ago.
+   */
+  async tokenFor(token: string, rotation: Rotation): Promise<string | null> {
+    if (rotation !== 'due') return rotation.token
+    try {
+      return (await this.#rotate(token)) ?? (await this.#current(token))
+    } catch {
+      return null
+    }
+  }
+
+  async #rotate(token: string): Promise<string | null> {
+    const fresh = randomBytes(TOKEN_BYTES).toString('base64url')
+    const { count } = await this.#sql.query(this.#statements.rotate, [token, fresh])
+    if (count === 0) return null
+    this.#onRotated()
+    return fresh
+  }
+
+  /** Somebody else was faster. */
+  async #current(token: string): Promise<string | null> {
+    const [row] = await this.#sql.query<{ token: string }>(this.#statements.current, [token])
+    return row?.token ?? null
+  }
+}
