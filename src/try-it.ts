@@ -50,7 +50,8 @@ function echoUpstream(target: string): UpstreamConfig {
     idleTimeoutMs: 30_000,
     retries: 0,
     health: null,
-    maxBodyBytes: null
+    maxBodyBytes: null,
+    maxSockets: 100
   }
 }
 

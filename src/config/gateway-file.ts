@@ -20,6 +20,8 @@ export interface UpstreamConfig {
   readonly health: { readonly path: string; readonly intervalMs: number } | null
   /** Bytes; null: no limit, always streamed. */
   readonly maxBodyBytes: number | null
+  /** WebSockets one user may hold open in one process. */
+  readonly maxSockets: number
 }
 
 export type AccessConfig =

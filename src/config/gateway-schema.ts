@@ -44,7 +44,10 @@ export const upstreamSchema = map({
     .default(0)
     .describe('Further attempts at idempotent requests without a body. Read, and not in force yet.'),
   health: health.optional().describe('Leaves out targets that do not answer. Read, and not in force yet.'),
-  maxBody: size.optional().describe('Largest request body, 413 beyond. Default: no limit, always streamed.')
+  maxBody: size.optional().describe('Largest request body, 413 beyond. Default: no limit, always streamed.'),
+  maxSockets: count(1, 1_000_000)
+    .default(100)
+    .describe('WebSockets one user may have open at a time, in each process; 429 beyond.')
 })
 
 const demands = map({

@@ -5,7 +5,7 @@ import type { routeSchema, testSchema, upstreamSchema } from './gateway-schema.j
 import { durationMs, sizeBytes } from './quantities.js'
 
 export function upstreamOf(name: string, written: output<typeof upstreamSchema>): UpstreamConfig {
-  const { targets, internalKey, audience, retries, health, maxBody, timeout } = written
+  const { targets, internalKey, audience, retries, health, maxBody, maxSockets, timeout } = written
   return {
     name,
     targets: targets.map(target => new URL(target).origin),
@@ -16,7 +16,8 @@ export function upstreamOf(name: string, written: output<typeof upstreamSchema>)
     idleTimeoutMs: milliseconds(timeout.idle),
     retries,
     health: health === undefined ? null : { path: health.path, intervalMs: milliseconds(health.interval) },
-    maxBodyBytes: maxBody === undefined ? null : sizeBytes(maxBody)
+    maxBodyBytes: maxBody === undefined ? null : sizeBytes(maxBody),
+    maxSockets
   }
 }
 

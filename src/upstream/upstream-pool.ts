@@ -25,6 +25,8 @@ export class Upstream {
   readonly audience: string | null
   readonly maxBodyBytes: number | null
   readonly idleTimeoutMs: number
+  /** WebSockets one user may hold open in this process. */
+  readonly maxSockets: number
   readonly #waitMs: number
   readonly #targets: readonly Target[]
   readonly #waiting = new Map<Call, NodeJS.Timeout>()
@@ -36,6 +38,7 @@ export class Upstream {
     this.audience = config.audience
     this.maxBodyBytes = config.maxBodyBytes
     this.idleTimeoutMs = config.idleTimeoutMs
+    this.maxSockets = config.maxSockets
     // The time in which a connection must be had, whether it is opened or waited for.
     this.#waitMs = config.connectTimeoutMs
     this.#targets = config.targets.map(origin => new Target(origin, config))
