@@ -1,6 +1,7 @@
 /**
  * A fuse in front of a dependency: after five failures in a row nobody asks it any more, after a second one
  * caller may try again. What it protects is our callers' time, so a refusal costs nothing.
+ * In a row means one after the other: what one stall takes with it is one failure, however much was under way.
  */
 const FAILURES_TO_OPEN = 5
 const HALF_OPEN_AFTER_MS = 1000
@@ -9,6 +10,8 @@ export type BreakerState = 'closed' | 'open' | 'half-open'
 
 export class Breaker {
   #failures = 0
+  /** By performance.now(): when the last failure was counted. */
+  #failedAt = Number.NEGATIVE_INFINITY
   /** By performance.now(): when the next try may go out, once open. */
   #retryAt = 0
   #trying = false
@@ -31,7 +34,10 @@ export class Breaker {
     this.#trying = false
   }
 
-  failed(): void {
+  /** `sentAt`: performance.now() when it was asked. What was sent before the last failure counts no more. */
+  failed(sentAt: number = performance.now()): void {
+    if (sentAt < this.#failedAt) return
+    this.#failedAt = performance.now()
     this.#failures++
     this.#trying = false
     if (this.#failures >= FAILURES_TO_OPEN) this.#retryAt = performance.now() + HALF_OPEN_AFTER_MS

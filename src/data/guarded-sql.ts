@@ -70,6 +70,7 @@ export class GuardedSql {
     deadlineMs: number
   ): Promise<RowList<Row[]>> {
     const sql = this.#sql
+    const sentAt = performance.now()
     this.#busy++
     try {
       const rows = await answerOf<Row>(sql, text, parameters, deadlineMs)
@@ -77,7 +78,7 @@ export class GuardedSql {
       return rows
     } catch (error) {
       if (error instanceof NoAnswer) this.#abandon(sql)
-      if (error instanceof NoAnswer || isConnectionFailure(error) || isTimeout(error)) this.breaker.failed()
+      if (error instanceof NoAnswer || isConnectionFailure(error) || isTimeout(error)) this.breaker.failed(sentAt)
       else this.breaker.succeeded()
       throw error
     } finally {

@@ -18,6 +18,7 @@ const PREFIX = '{sg}:limit:'
 export function sharedCounter({ client, breaker }: Pick<RedisLink, 'client' | 'breaker'>) {
   return async (key: string, windowMs: number): Promise<{ readonly current: number; readonly ttl: number }> => {
     if (!breaker.admits()) throw new Error('redis is away')
+    const sentAt = performance.now()
     try {
       const [current, ttl] = (await client.eval(COUNT, 1, PREFIX + key, windowMs)) as [number, number]
       breaker.succeeded()
@@ -25,7 +26,7 @@ export function sharedCounter({ client, breaker }: Pick<RedisLink, 'client' | 'b
     } catch (error) {
       // An answer, if only that memory is full: Redis is there.
       if ((error as Error).name === 'ReplyError') breaker.succeeded()
-      else breaker.failed()
+      else breaker.failed(sentAt)
       throw error
     }
   }

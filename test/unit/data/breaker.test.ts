@@ -54,3 +54,27 @@ t.test('the try decides: a success closes, a failure opens for another second', 
   t.equal(breaker.state, 'closed')
   t.ok(breaker.admits())
 })
+
+t.test('whatever one stall takes with it is one failure (R66)', t => {
+  const breaker = new Breaker()
+  const sentAt = performance.now()
+
+  for (let i = 0; i < 20; i++) breaker.failed(sentAt)
+  t.equal(breaker.state, 'closed', 'all of them were sent before the first was known to have failed')
+
+  for (let stall = 2; stall <= 5; stall++) breaker.failed(performance.now())
+  t.equal(breaker.state, 'open', 'four more, one after the other')
+  t.end()
+})
+
+t.test('a failure from before it opened does not stand in for the try', async t => {
+  const breaker = new Breaker()
+  const sentAt = performance.now()
+  failTimes(breaker, 5)
+  await eventually(() => breaker.admits(), 'a try')
+
+  breaker.failed(sentAt)
+
+  t.equal(breaker.state, 'half-open')
+  t.notOk(breaker.admits(), 'the try is still under way')
+})
