@@ -23,7 +23,10 @@ export interface OutboxSql {
   readonly collect: string
   /** `rows`: how many there are, counted to one more than the poll's limit. */
   readonly count: string
-  /** $1 id, $2 ms an entry may be used without a proof, $3 ms of the lease, $4 ms of the grace lease or null. */
+  /**
+   * $1 id, $2 ms an entry may be used without a proof, $3 ms of the lease, $4 ms of the grace lease or null, $5 a number
+   * that grows: a statement that is carried out late changes nothing, and counts no row.
+   */
   readonly register: string
   /** $1 id: gone, and with it whatever has lapsed long ago. */
   readonly leave: string
@@ -51,10 +54,11 @@ limit ${POLL_LIMIT + 1}`,
   select o.id from ${outbox} o
    where o.xid < $1::text::xid8 and o.at < now() - interval '1 hour' order by o.xid limit 1000)`,
     count: `select count(*)::int as rows from (select 1 from ${outbox} limit ${POLL_LIMIT + 1}) o`,
-    register: `insert into ${nodes} (id, lease_ms, lease_until, grace_until)
-values ($1::text, $2::text::integer, ${inMs('$3')}, ${inMs('$4')})
+    register: `insert into ${nodes} as n (id, lease_ms, lease_until, grace_until, turn)
+values ($1::text, $2::text::integer, ${inMs('$3')}, ${inMs('$4')}, $5::text::bigint)
 on conflict (id) do update set lease_ms = excluded.lease_ms, lease_until = excluded.lease_until,
-  grace_until = excluded.grace_until`,
+  grace_until = excluded.grace_until, turn = excluded.turn
+where n.turn <= excluded.turn`,
     leave: `delete from ${nodes}
  where id = $1::text or greatest(lease_until, grace_until) < now() - interval '10 minutes'`
   }
@@ -90,7 +94,8 @@ CREATE TABLE IF NOT EXISTS ${nodeTable(shape)} (
   id text PRIMARY KEY,
   lease_ms integer NOT NULL,
   lease_until timestamptz NOT NULL,
-  grace_until timestamptz
+  grace_until timestamptz,
+  turn bigint NOT NULL DEFAULT 0
 );`
 }
 

@@ -15,6 +15,8 @@ import type { CacheState, RedisSessionCache } from './session-cache.js'
 
 export const HEARTBEAT_MS = 3000
 const ATTEMPTS = 3
+/** Well below the hour that rows of the outbox are kept. */
+const SILENCE_MS = 10 * 60 * 1000
 
 export interface ApplierOptions {
   readonly outbox: Outbox
@@ -25,6 +27,8 @@ export interface ApplierOptions {
   readonly fleet: Fleet
   /** An event is in force on this node, so long after its change was made. */
   readonly onEvent?: (event: OutboxEvent, lagMs: number) => void
+  /** What has changed is known to nobody: another database, too many events, or so long a silence that rows are gone. */
+  readonly onUnknown?: () => void
 }
 
 export interface Applied {
@@ -63,6 +67,7 @@ export class Applier {
   /** Of the last poll that was applied here. */
   #here: Pick<Poll, 'database' | 'epoch' | 'cursor'> = { database: '', epoch: '', cursor: '' }
   #hereIds: ReadonlySet<string> = new Set()
+  #appliedAt = Number.NEGATIVE_INFINITY
   #lastNonce = ''
   #firing = false
 
@@ -104,13 +109,14 @@ export class Applier {
     }
     clock.set(poll.now, askedAt)
     this.#firing = poll.firing
-    if (cache !== null) cache.database = poll.database
     const nonce = opened === null ? '' : await this.#applyThere(opened, poll).catch(() => '')
     if (nonce === null && !isLast) {
       // Emptied and moved on, or the next attempt would find too many again.
       if (!poll.complete) this.#applyHere(poll, begunAt, '')
       return null
     }
+    // At once: a heartbeat that is kept alive from here must not vouch for what was not applied.
+    if (cache !== null) fleet.reachedRedis(begunAt, nonce !== null && nonce !== '')
     this.#applyHere(poll, begunAt, nonce ?? '')
     return { others: poll.others, nonce: nonce ?? '', firing: poll.firing }
   }
@@ -120,7 +126,7 @@ export class Applier {
     const { database, cursor: here } = this.#here
     const there = opened?.state.cursor ?? ''
     if (here === '') return there === '' ? null : there
-    if (there === '' || opened?.state.database !== database) return here
+    if (there === '' || opened?.state.database.startsWith(`${database}@`) !== true) return here
     return BigInt(there) < BigInt(here) ? there : here
   }
 
@@ -128,14 +134,17 @@ export class Applier {
   async #applyThere({ state, now }: Opened, poll: Poll): Promise<string | null> {
     const { cache } = this.#options
     if (cache === null) return ''
+    // After a failover too all begins anew: data may go to another server and come back with a cursor that is not its own.
+    const database = `${poll.database}@${state.run}`
+    cache.database = database
     // After a mass change, to begin anew is less work for everybody than to apply it.
-    if (state.database !== poll.database || !poll.complete) {
-      await cache.reset(state, poll.database, poll.epoch, poll.cursor)
+    if (state.database !== database || !poll.complete) {
+      await cache.reset(state, database, poll.epoch, poll.cursor)
       return null
     }
     // Begun anew when they went, and since then nobody fills and nobody vouches: there is nothing to apply.
     if (!poll.firing) return (this.#lastNonce = state.nonce)
-    await cache.invalidate(this.#unapplied(poll, state))
+    await cache.invalidate(this.#unapplied(poll, state), state.run)
     const beats = await cache.beat(state, poll.epoch, poll.cursor, now + HEARTBEAT_MS)
     if (beats === 0) return null
     this.#there = { nonce: state.nonce, beats, ids: new Set(poll.events.map(({ id }) => id)) }
@@ -150,17 +159,20 @@ export class Applier {
   }
 
   #applyHere(poll: Poll, begunAt: number, nonce: string): void {
-    const { cache, local, fleet, clock, onEvent } = this.#options
+    const { cache, local, fleet, clock, onEvent, onUnknown } = this.#options
     const { database, epoch, cursor, events, complete } = poll
     const isNew = events.filter(({ id }) => !this.#hereIds.has(id))
+    const isOther = database !== this.#here.database || epoch !== this.#here.epoch
     if (local !== null) {
-      if (database !== this.#here.database || epoch !== this.#here.epoch || !complete) local.clear()
+      if (isOther || !complete) local.clear()
       else local.drop(events)
-      local.redisBehind = cache !== null && nonce === ''
+      local.setRedisBehind(cache !== null && nonce === '')
       local.prove(poll.firing ? fleet.provenUntil(begunAt) : 0)
     }
     this.#here = { database, epoch, cursor }
     this.#hereIds = new Set(events.map(({ id }) => id))
+    if (isOther || !complete || begunAt - this.#appliedAt > SILENCE_MS) onUnknown?.()
+    this.#appliedAt = begunAt
     if (onEvent !== undefined && complete) for (const event of isNew) onEvent(event, clock.now() - event.at)
   }
 
@@ -171,6 +183,7 @@ export class Applier {
     if (cache === null || opened === null || opened.state.database !== cache.database) return
     if (!this.#firing || left <= 0) return
     const { state, now } = opened
+    fleet.bridges(left)
     await cache.beat(state, state.epoch, state.cursor, now + left).catch(() => {})
   }
 }

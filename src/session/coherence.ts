@@ -41,6 +41,7 @@ export interface CoherenceOptions extends Pick<FeedOptions, 'onChange' | 'onWait
   /** A session-mode connection; null: changes are found by polling alone. */
   readonly connectListener: (() => Sql) | null
   readonly onEvent?: (event: OutboxEvent, lagMs: number) => void
+  readonly onUnknown?: () => void
   readonly onListener?: (state: ListenerState) => void
 }
 
@@ -56,7 +57,8 @@ export interface Coherence {
 }
 
 export function createCoherence(options: CoherenceOptions): Coherence {
-  const { shape, triggers, sql, cache, clock, cacheTtlMs, graceful, connectListener, onEvent, onListener } = options
+  const { shape, triggers, sql, cache, clock, cacheTtlMs, graceful, connectListener, onListener } = options
+  const { onEvent, onUnknown } = options
   const localLeaseMs = triggers ? options.localLeaseMs : 0
   const statements = outboxSql(shape)
   const outbox = new Outbox(sql, triggers ? statements : null)
@@ -66,7 +68,15 @@ export function createCoherence(options: CoherenceOptions): Coherence {
       : new LocalCache(cache === null ? cacheTtlMs : Math.min(cacheTtlMs, LOCAL_AGE_BESIDE_REDIS_MS))
   const graceMs = graceful && cache !== null ? cacheTtlMs + GRACE_EXTRA_MS : null
   const fleet = new Fleet({ sql, statements, localLeaseMs, graceMs })
-  const applier = new Applier({ outbox, clock, cache, local, fleet, ...(onEvent && { onEvent }) })
+  const applier = new Applier({
+    outbox,
+    clock,
+    cache,
+    local,
+    fleet,
+    ...(onEvent && { onEvent }),
+    ...(onUnknown && { onUnknown })
+  })
   const notify = (channel: string, payload: string) => sql.query(NOTIFY, [channel, payload])
   const feed = new RevocationFeed({
     ...options,

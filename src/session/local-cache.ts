@@ -17,13 +17,12 @@ interface Entry {
 }
 
 export class LocalCache {
-  /** While events were dropped here that Redis may not know of, what Redis says is not taken over. */
-  redisBehind = false
   readonly #maxAgeMs: number
   readonly #entries = new Map<string, Entry>()
   readonly #tokens = new Map<TokenHash, string>()
   readonly #tokensOfUser = new Map<string, Set<string>>()
   #drops = 0
+  #redisBehind = false
   #provenUntil = Number.NEGATIVE_INFINITY
 
   constructor(maxAgeMs: number) {
@@ -33,6 +32,17 @@ export class LocalCache {
   /** Take it before a session is looked up, and hand it to `put`: what was dropped in between must not come back. */
   get mark(): number {
     return this.#drops
+  }
+
+  /** Events were dropped here that Redis may not know of: what it says is not taken over. */
+  get redisBehind(): boolean {
+    return this.#redisBehind
+  }
+
+  setRedisBehind(behind: boolean): void {
+    // An answer of Redis that is still under way may be older than what was caught up with.
+    if (this.#redisBehind && !behind) this.#drops++
+    this.#redisBehind = behind
   }
 
   get size(): number {

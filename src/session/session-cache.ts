@@ -48,6 +48,8 @@ export interface RevocationEvent {
 
 /** How current the data in Redis is. `cursor`: every event of an older transaction is applied in it. */
 export interface CacheState {
+  /** Of the server it was read from; what follows from it is done there or not at all. */
+  readonly run: string
   readonly text: string
   readonly database: string
   readonly epoch: string
@@ -125,14 +127,15 @@ export class RedisSessionCache {
     return this.#fill(keys.length, keys, args).then(Number, () => 0)
   }
 
-  /** Resolves when none of them is served any more, by whatever process. */
-  async invalidate(events: readonly RevocationEvent[]): Promise<void> {
+  /** Resolves when none of them is served any more, by whatever process. Rejects when the server is another than `run`. */
+  async invalidate(events: readonly RevocationEvent[], run: string = this.#link.run): Promise<void> {
     for (let i = 0; i < events.length; i += INVALIDATE_BATCH) {
       const args = [this.#unique()]
       for (const { kind, key } of events.slice(i, i + INVALIDATE_BATCH)) {
         if (kind === 'session') args.push('s', key)
         else args.push('u', userKey(key))
       }
+      this.#mustBe(run)
       await this.#invalidate(1, [`${PREFIX}q`], args)
     }
   }
@@ -145,14 +148,17 @@ export class RedisSessionCache {
 
   /** Redis's own clock, in ms, and how current its data is. */
   async open(): Promise<{ readonly now: number; readonly state: CacheState }> {
+    const { run } = this.#link
+    if (run === '') throw new Error('Redis has not said who it is.')
     const [now, text] = (await this.#open(1, [`${PREFIX}state`], [])) as [number, string]
-    return { now, state: parseState(text) }
+    return { now, state: parseState(run, text) }
   }
 
   /** Ends every entry at once: the heartbeat's value changes. False when another process changed the state meanwhile. */
   async reset(expected: CacheState, database: string, epoch: string, cursor: string): Promise<boolean> {
     const keys = [`${PREFIX}state`, `${PREFIX}alive`]
     const state = [database, epoch, this.#unique(), 0, cursor].join('|')
+    this.#mustBe(expected.run)
     return (await this.#reset(2, keys, [expected.text, state])) === 1
   }
 
@@ -162,7 +168,12 @@ export class RedisSessionCache {
    */
   async beat(from: CacheState, epoch: string, nextCursor: string, untilMs: number): Promise<number> {
     const keys = [`${PREFIX}state`, `${PREFIX}alive`]
+    this.#mustBe(from.run)
     return Number(await this.#beat(2, keys, [from.nonce, from.beats, epoch, nextCursor, untilMs]))
+  }
+
+  #mustBe(run: string): void {
+    if (run === '' || run !== this.#link.run) throw new Error('Redis is another server by now.')
   }
 
   #unique(): string {
@@ -193,7 +204,7 @@ function userKey(userId: string): string {
 }
 
 /** Of a state that says nothing every part is empty. */
-function parseState(text: string): CacheState {
+function parseState(run: string, text: string): CacheState {
   const [, database = '', epoch = '', nonce = '', beats = '', cursor = ''] = STATE.exec(text) ?? []
-  return { text, database, epoch, nonce, beats: Number(beats), cursor }
+  return { run, text, database, epoch, nonce, beats: Number(beats), cursor }
 }

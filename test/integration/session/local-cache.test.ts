@@ -127,7 +127,7 @@ t.test('on one stack', async t => {
     const { token } = await remembered(stack, node)
     await node.feed.stop()
     node.local?.clear()
-    if (node.local) node.local.redisBehind = true
+    node.local?.setRedisBehind(true)
     const { source } = await node.resolver.resolve(token, false)
 
     t.equal(source, 'redis')

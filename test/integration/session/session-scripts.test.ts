@@ -258,8 +258,8 @@ t.test('an entry of another run of the server, of another format or damaged is a
   const entry = (await redis.get(`{sg}:s:${H}`)) as string
   const [bind, user, generation] = entry.split('|')
   const damaged = {
-    'another run': entry.replace(/^1:\w+/, '1:0000'),
-    'another format': entry.replace(/^1:/, '2:'),
+    'another run': entry.replace(/^(\d+):\w+/, '$1:0000'),
+    'another format': entry.replace(/^\d+:/, '0:'),
     'no body': `${bind}|${user}|${generation}|`,
     'a body that is no session': `${bind}|${user}|${generation}|["x"]`,
     'another generation': `${bind}|${user}|x|${entry.split('|').at(-1)}`,
