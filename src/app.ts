@@ -9,6 +9,7 @@ import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
+import { endStrangers, watchFingerprints } from './edge/fingerprint-watch.js'
 import { checkHealthOf, type HealthCheck, type PartHealth } from './edge/health.js'
 import { limitStore } from './edge/limit-store.js'
 import { Metrics } from './edge/metrics.js'
@@ -72,6 +73,13 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
   const parts = { ...data.health, signingKey: async () => keyHealth(keyRing, signs()) }
   const checkHealth = checkHealthOf(parts, () => phase.draining)
 
+  const resolver = new SessionResolver({
+    ...data,
+    listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)
+  })
+  const fingerprints = watchFingerprints(env, data.store, metrics, log)
+  const authRoutes = auth.routes?.(readCredential) ?? null
+
   const publicListener = await createPublicListener({
     log,
     metrics,
@@ -83,14 +91,12 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     isOurs: authority => isOurs(authority, env, routing.table, publicListener),
     checkHealth,
     keyRing,
-    authRoutes: auth.routes?.(readCredential) ?? null,
+    authRoutes: authRoutes && { ...authRoutes, endStranger: endStrangers(fingerprints, resolver) },
     routeTable: () => routing.table,
     readCredential,
     allowedOrigins: allowedOrigins(env),
-    resolver: new SessionResolver({
-      ...data,
-      listener: (source, outcome, ms) => metrics.lookupDone(source, outcome, ms)
-    }),
+    resolver,
+    fingerprints,
     renewal: auth.renewal,
     rotation: data.rotation,
     databaseNow: data.clock.now,

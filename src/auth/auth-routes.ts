@@ -8,6 +8,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Env } from '../config/env.js'
 import { allowedOrigins, isFromOurPage, SAFE_METHODS } from '../edge/request-origin.js'
+import type { EndStranger } from '../edge/fingerprint-watch.js'
 import { GatewayError } from '../errors.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { type Answer, checkAnswer, checkRedirect, RETRY_AFTER, readAnswer, sendAnswer } from './auth-answer.js'
@@ -32,6 +33,8 @@ export interface AuthRoutesOptions extends AuthRequestOptions, LoginLimitOptions
   readonly endLater: EndLater
   /** Applies every committed revocation on every node's cache; rejects when it cannot. */
   readonly settle: () => Promise<void>
+  /** Ends the session of this token if another browser than the one that began it uses it. */
+  readonly endStranger?: EndStranger | null
   readonly onEvent: (event: AuthEvent) => void
   /** What a body has to arrive, and then its answer to be made (R64). */
   readonly budgetMs?: number
@@ -120,9 +123,12 @@ async function askHonestly(
   handling: Handling,
   options: AuthRoutesOptions
 ): Promise<Answer> {
-  const { auth, rows, endLater } = options
-  const { method, authFields } = request
+  const { auth, rows, endLater, endStranger } = options
+  const { method, authFields, headers, exchange } = request
   const { endpoint } = request.authTarget
+  if (credential.kind === 'token') {
+    await endStranger?.(credential.token, headers['user-agent'] ?? '', exchange.clientAddress)
+  }
   const askedAt = performance.now()
   const revocation = revocationOf(method === 'POST' ? endpoint : '', credential, authFields, rows)
   try {

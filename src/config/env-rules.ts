@@ -6,6 +6,7 @@ import type { VariableSource } from './variable-source.js'
 export function checkEnv(env: Env, variables: VariableSource): void {
   if (env.production) checkProduction(env, variables)
   checkAttached(env, variables)
+  checkFingerprint(env, variables)
   checkCookies(env, variables)
   checkMail(env, variables)
   if (env.port !== 0 && env.port === env.opsPort && env.host === env.opsHost) {
@@ -35,6 +36,12 @@ function checkAttached(env: Env, variables: VariableSource): void {
   if (env.authMode !== 'attached' || env.production) return
   if (!variables.isSet('DB_HOST')) variables.require('DATABASE_URL', 'AUTH_MODE is attached')
   if (!variables.isSet('BETTER_AUTH_SECRETS')) variables.require('BETTER_AUTH_SECRET', 'AUTH_MODE is attached')
+}
+
+/** An attached gateway may read the sessions and nothing else. */
+function checkFingerprint(env: Env, variables: VariableSource): void {
+  if (env.sessionFingerprint !== 'revoke' || env.authMode === 'hosted') return
+  variables.problem('SESSION_FINGERPRINT', "may be 'revoke' only where AUTH_MODE is hosted; 'log' works everywhere")
 }
 
 function checkCookies(env: Env, variables: VariableSource): void {

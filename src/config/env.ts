@@ -61,6 +61,8 @@ export interface Env {
   readonly sessionExpiresInSeconds: number
   readonly sessionUpdateAgeSeconds: number
   readonly sessionFreshAgeSeconds: number
+  /** What happens when another browser on another network uses a session (R41). */
+  readonly sessionFingerprint: 'off' | 'log' | 'revoke'
   readonly sessionDisableRefresh: boolean
   readonly sessionRotateOnRoleChange: boolean
   readonly bearerUnsigned: boolean
@@ -146,6 +148,7 @@ function sessionsOf(variables: VariableSource) {
     sessionFreshAgeSeconds: variables.read('SESSION_FRESH_AGE', values.duration(1000, 0), 86_400),
     sessionDisableRefresh: variables.read('SESSION_DISABLE_REFRESH', values.flag, false),
     sessionRotateOnRoleChange: variables.read('SESSION_ROTATE_ON_ROLE_CHANGE', values.flag, true),
+    sessionFingerprint: variables.read('SESSION_FINGERPRINT', values.oneOf('off', 'log', 'revoke'), 'off'),
     bearerUnsigned: variables.read('BEARER_UNSIGNED', values.flag, false)
   }
 }

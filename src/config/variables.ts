@@ -76,6 +76,10 @@ const VARIABLE_GROUPS = {
       'graceful',
       'When no gateway reaches PostgreSQL: `graceful` serves sessions in Redis to the end of their 5 minutes, `strict` refuses all after 3 seconds. Sign-outs are refused (503) in both.'
     ],
+    SESSION_FINGERPRINT: [
+      'off',
+      'Whether a session that another kind of browser uses is noted: `log`; `revoke` also ends it when the network is another one too. Read [security.md](security.md#session-fingerprint) first.'
+    ],
     BEARER_UNSIGNED: ['0', '`1` accepts a bare session token as bearer, for clients of an older form.']
   },
   'Browsers and proxies': {

@@ -55,7 +55,7 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
 }
 
 /** One public answer for forged, unknown, expired, revoked and banned: no oracle. The log keeps the difference. */
-function refusal({ credential }: Exchange, reason: string | null): GatewayError {
+export function refusal({ credential }: Exchange, reason: string | null): GatewayError {
   if (credential.kind === 'none') {
     return new GatewayError('AUTHENTICATION_REQUIRED', { headers: { 'www-authenticate': REALM } })
   }

@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { GatewayError } from '../errors.js'
 import { type AuthenticateOptions, authenticate } from './authenticate.js'
 import { type AuthorizeOptions, authorize } from './authorize.js'
+import { type CheckFingerprintOptions, checkFingerprint } from './check-fingerprint.js'
 import { type CheckOriginOptions, checkOrigin } from './check-origin.js'
 import { type ForwardOptions, forward } from './forward.js'
 import { type LimitRateOptions, limitRate } from './limit-rate.js'
@@ -20,6 +21,7 @@ export interface DecisionOptions
     ReadCredentialOptions,
     CheckOriginOptions,
     AuthenticateOptions,
+    CheckFingerprintOptions,
     RenewSessionOptions,
     AuthorizeOptions {}
 
@@ -51,6 +53,7 @@ export async function decide(scope: FastifyInstance, options: DecisionOptions): 
   await scope.register(readCredential, options)
   await scope.register(checkOrigin, options)
   await scope.register(authenticate, options)
+  await scope.register(checkFingerprint, options)
   await scope.register(renewSession, options)
   await scope.register(authorize, options)
   await scope.register(limitRate, options)

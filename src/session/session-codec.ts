@@ -18,6 +18,7 @@ export function encodeSession(session: Session): string {
     organizationId,
     organizationRole,
     session.impersonated,
+    session.fingerprint,
     session.createdAt,
     session.expiresAt
   ])
@@ -25,15 +26,16 @@ export function encodeSession(session: Session): string {
 
 export function decodeSession(body: string): Session | null {
   const fields = parseArray(body)
-  if (fields === null || fields.length !== 10) return null
+  if (fields === null || fields.length !== 11) return null
   const [id, userId, email, emailVerified, roles, organizationId, organizationRole, ...rest] = fields
-  const [impersonated, createdAt, expiresAt] = rest
+  const [impersonated, fingerprint, createdAt, expiresAt] = rest
   if (!isName(id) || !isName(userId) || typeof email !== 'string' || typeof emailVerified !== 'boolean') return null
   if (!Array.isArray(roles) || !roles.every(isName)) return null
   if (!isNameOrNull(organizationId) || !isNameOrNull(organizationRole)) return null
-  if (typeof impersonated !== 'boolean' || !isTime(createdAt) || !isTime(expiresAt)) return null
+  if (typeof impersonated !== 'boolean' || !isNameOrNull(fingerprint)) return null
+  if (!isTime(createdAt) || !isTime(expiresAt)) return null
   const organization = { organizationId, organizationRole }
-  return { id, userId, email, emailVerified, roles, ...organization, impersonated, createdAt, expiresAt }
+  return { id, userId, email, emailVerified, roles, ...organization, impersonated, fingerprint, createdAt, expiresAt }
 }
 
 function parseArray(body: string): readonly unknown[] | null {

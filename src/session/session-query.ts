@@ -6,6 +6,7 @@
 import type { RotationSql } from '../../schema/rotation-sql.js'
 import type { AuthShape, AuthTable } from '../data/auth-shape.js'
 import { ident } from '../data/sql-text.js'
+import { fingerprintOf } from './fingerprint.js'
 import type { Rotation, Session } from './session.js'
 
 export interface SessionQuery {
@@ -30,6 +31,8 @@ export interface SessionRow {
   readonly organization_id: string | null
   readonly organization_role: string | null
   readonly impersonated: boolean
+  readonly user_agent: string | null
+  readonly ip_address: string | null
   readonly created_ms: number
   readonly expires_ms: number
   readonly seconds_left: number
@@ -63,6 +66,8 @@ export function createSessionQuery(shape: AuthShape, rotation: RotationSql | nul
   ${bannedNow(user)} as banned,
   ${organization(shape)},
   ${session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`} as impersonated,
+  ${textOf(session, 'userAgent')} as user_agent,
+  ${textOf(session, 'ipAddress')} as ip_address,
   ${ms(column('s', session, 'createdAt'))} as created_ms,
   ${ms(expires)} as expires_ms,
   extract(epoch from ${expires} - ${now})::float8 as seconds_left`
@@ -105,6 +110,7 @@ export function rowToSession(row: SessionRow): StoredSession {
       organizationId,
       organizationRole: row.organization_role,
       impersonated: row.impersonated,
+      fingerprint: fingerprintOf(row.user_agent, row.ip_address),
       createdAt: row.created_ms,
       expiresAt: row.expires_ms
     }
@@ -122,6 +128,11 @@ function rolesOf(role: string | null): string[] {
 /** A column without a zone holds UTC wall time; comparing it with now() would depend on the connection's TimeZone. */
 function clockOf(table: AuthTable, field: string): string {
   return table.columns[field]?.type === 'timestamp with time zone' ? 'now()' : "(now() at time zone 'utc')"
+}
+
+/** What a client sent, so it may be long; a database made by others may lack it. */
+function textOf(session: AuthTable, field: string): string {
+  return session.columns[field] === undefined ? 'null' : `left(${column('s', session, field)}::text, 512)`
 }
 
 function bannedNow(user: AuthTable): string {

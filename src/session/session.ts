@@ -3,6 +3,7 @@
  * The raw token never appears in here: outside the credential it exists only as `TokenHash`.
  */
 import { hash } from 'node:crypto'
+import type { Fingerprint } from './fingerprint.js'
 
 /** SHA-256 of a session token, hex. The only form of a token that leaves the process or enters a log. */
 export type TokenHash = string & { readonly __brand: 'TokenHash' }
@@ -20,6 +21,8 @@ export interface Session {
   readonly organizationRole: string | null
   /** An administrator acts as this user: such a session is never extended. */
   readonly impersonated: boolean
+  /** Which kind of browser began it, and on which network; null where the row does not say. */
+  readonly fingerprint: Fingerprint | null
   /** Epoch milliseconds by the database's clock. */
   readonly createdAt: number
   readonly expiresAt: number

@@ -174,6 +174,7 @@ export function anEnv(overrides: Partial<Env> = {}): Env {
     sessionExpiresInSeconds: 604_800,
     sessionUpdateAgeSeconds: 86_400,
     sessionFreshAgeSeconds: 86_400,
+    sessionFingerprint: 'off',
     sessionDisableRefresh: false,
     sessionRotateOnRoleChange: true,
     bearerUnsigned: false,

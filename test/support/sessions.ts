@@ -11,6 +11,7 @@ export function aSession(overrides: Partial<Session> = {}): Session {
     organizationId: null,
     organizationRole: null,
     impersonated: false,
+    fingerprint: null,
     createdAt: Date.now(),
     expiresAt: Date.now() + 3_600_000,
     ...overrides

@@ -57,15 +57,16 @@ t.test('rows of the outbox', async t => {
       t.test("say what a gateway's statement says of itself, and nobody else's", async t => {
         const ours = postgres(url, { max: 1, connection: { application_name: 'session-gateway auth' } })
         t.teardown(() => ours.end({ timeout: 1 }))
-        const end = (client: Sql, mark: string) => async () => {
+        for (const [client, mark, cause] of [
+          [ours, causeMark('sign_out'), 'sign_out'],
+          [ours, '', 'deleted'],
+          [ours, ` /* cause it's ours */`, 'deleted'],
+          [sql, causeMark('sign_out'), 'deleted']
+        ] as const) {
           const id = await session()
-          await client.unsafe(`delete from ${sessions} where id::text = $1${mark}`, [id])
+          const ends = () => client.unsafe(`delete from ${sessions} where id::text = $1${mark}`, [id])
+          t.same(await causes(ends), [cause])
         }
-
-        t.same(await causes(end(ours, causeMark('sign_out'))), ['sign_out'])
-        t.same(await causes(end(ours, '')), ['deleted'])
-        t.same(await causes(end(ours, ` /* cause it's ours */`)), ['deleted'])
-        t.same(await causes(end(sql, causeMark('sign_out'))), ['deleted'])
       })
 
       t.test('there are none for sessions that had expired, in every TimeZone', async t => {

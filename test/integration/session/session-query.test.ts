@@ -64,7 +64,14 @@ t.test('the one query (R46)', async t => {
           role: ' admin,, support ',
           emailVerified: false
         })
-        const id = await insert(sql, shape, 'session', { token: 'it', userId, createdAt, expiresAt })
+        const id = await insert(sql, shape, 'session', {
+          token: 'it',
+          userId,
+          createdAt,
+          expiresAt,
+          userAgent: 'curl/8.5.0',
+          ipAddress: '203.0.113.7'
+        })
 
         const [row] = await sql.unsafe<SessionRow[]>(createSessionQuery(shape).single, ['it'])
 
@@ -77,6 +84,7 @@ t.test('the one query (R46)', async t => {
           organizationId: null,
           organizationRole: null,
           impersonated: false,
+          fingerprint: 'curl 203.0.113',
           createdAt: createdAt.getTime(),
           expiresAt: expiresAt.getTime()
         })

@@ -59,6 +59,7 @@ t.test('without any variable everything has the default of the contract', async 
     sessionExpiresInSeconds: 604_800,
     sessionUpdateAgeSeconds: 86_400,
     sessionFreshAgeSeconds: 86_400,
+    sessionFingerprint: 'off',
     sessionDisableRefresh: false,
     sessionRotateOnRoleChange: true,
     bearerUnsigned: false,
@@ -290,6 +291,15 @@ t.test('what is allowed is taken as it is meant', async t => {
     t.strictSame(problems, [], `${name}=${value}`)
     t.match(env, expected, `${name}=${value}`)
   }
+})
+
+t.test('a fingerprint may end sessions only where sessions are ours to end (R41)', async t => {
+  const attached = { AUTH_MODE: 'attached', DATABASE_URL: 'postgres://h/d', BETTER_AUTH_SECRET: SECRET }
+
+  t.equal(read({ SESSION_FINGERPRINT: 'revoke' }).env.sessionFingerprint, 'revoke')
+  t.strictSame(blamed({ ...attached, SESSION_FINGERPRINT: 'revoke' }), ['SESSION_FINGERPRINT'])
+  t.strictSame(blamed({ ...attached, SESSION_FINGERPRINT: 'log' }), [])
+  t.strictSame(blamed({ SESSION_FINGERPRINT: 'on' }), ['SESSION_FINGERPRINT'])
 })
 
 t.test('SameSite=None and a cookie domain need an origin they fit (E17, R34)', async t => {

@@ -27,6 +27,7 @@ t.test('a session comes back as it went in, whatever is in it', async () => {
     organizationId: option(name),
     organizationRole: option(name),
     impersonated: boolean(),
+    fingerprint: option(name),
     createdAt: integer(),
     expiresAt: double({ noNaN: true, noDefaultInfinity: true })
   })
