@@ -2,6 +2,7 @@
  * The composition root: opens what the gateway stands on, builds every room once, hands each what it needs,
  * and closes all of it in reverse. Nothing is looked up anywhere else.
  */
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './clock.js'
@@ -59,6 +60,7 @@ export async function createApp(config: AppConfig, log: Logger): Promise<App> {
 async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Logger): Promise<App> {
   const { env } = config
   const phase = { draining: false, closing: false }
+  const upgraded = new Set<Socket>()
   const canSign = data.shape.tables.jwks !== undefined
   let routing = createRouting(config.gateway, env, canSign, new Upstreams([]))
   const auth = await hostAuth(config, data, metrics, log)
@@ -100,6 +102,8 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     renewal: auth.renewal,
     rotation: data.rotation,
     databaseNow: data.clock.now,
+    live: data.live,
+    upgraded,
     routeLimits: limitStore(data.sharedCounter),
     upstreamOf: route => routing.upstreamOf(route),
     sessionCookies: new SessionCookies(auth.cookieName),
@@ -124,7 +128,8 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
       phase.draining = true
       if (env.production) await new Promise(resolve => setTimeout(resolve, LOAD_BALANCER_MS))
       phase.closing = true
-      await drain(publicListener)
+      data.live.drain()
+      await drain(publicListener, upgraded)
       keyRing.stop()
       await Promise.all([privateListener.close(), routing.upstreams.close(), auth.close()])
       await data.close()
@@ -175,8 +180,11 @@ function isOurs(authority: string, env: Env, table: RouteTable, listener: Fastif
   return sockets.some(at => typeof at !== 'string' && authority === `${at.address}:${at.port}`)
 }
 
-async function drain(listener: FastifyInstance): Promise<void> {
-  const cutOff = setTimeout(() => listener.server.closeAllConnections(), DRAIN_MS)
+async function drain(listener: FastifyInstance, upgraded: ReadonlySet<Socket>): Promise<void> {
+  const cutOff = setTimeout(() => {
+    listener.server.closeAllConnections()
+    for (const socket of upgraded) socket.destroy()
+  }, DRAIN_MS)
   await listener.close()
   clearTimeout(cutOff)
 }

@@ -6,21 +6,31 @@ import { revocationInstalled } from '../schema/revocation-sql.js'
 import { rotationSql } from '../schema/rotation-sql.js'
 import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
+import {
+  LISTENER_DETAIL,
+  MISSING,
+  cacheHealth,
+  heartbeatAge,
+  level,
+  postgresHealth,
+  redisHealth,
+  tellFeed,
+  tellListener,
+  tellRedis,
+  tellRevocation
+} from './data-report.js'
 import type { AuthShape } from './data/auth-shape.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
-import type { ListenerState } from './data/listener.js'
 import { createDirectClient, createListenClient, createLookupPool, waitForPostgres } from './data/postgres.js'
 import { RedisLink } from './data/redis.js'
 import { sharedCounter } from './data/shared-counter.js'
-import type { PartHealth } from './edge/health.js'
 import type { Metrics } from './edge/metrics.js'
 import { ConfigError } from './errors.js'
-import { HEARTBEAT_MS } from './session/applier.js'
-import { type Coherence, createCoherence } from './session/coherence.js'
+import { createCoherence } from './session/coherence.js'
 import { DatabaseClock } from './session/database-clock.js'
-import type { OutboxEvent } from './session/outbox.js'
-import type { FeedState } from './session/revocation-feed.js'
+import { LiveConnections } from './session/live-connections.js'
+import { SessionResolver } from './session/resolve-session.js'
 import { RedisSessionCache } from './session/session-cache.js'
 import { createSessionQuery } from './session/session-query.js'
 import type { TokenHash } from './session/session.js'
@@ -48,6 +58,9 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   const rotates = triggers && env.authMode === 'hosted' && env.sessionRotateOnRoleChange
   const rotation = rotates ? rotationSql(shape) : null
   const store = new SessionStore(lookups, createSessionQuery(shape, rotation), env.databasePoolMax)
+  const uncached = new SessionResolver({ cache: null, local: null, store, clock })
+  const live = new LiveConnections({ lookUp: token => uncached.resolve(token, true), now: clock.now })
+  live.deaf = !triggers
   const coherence = createCoherence({
     shape,
     triggers,
@@ -61,9 +74,14 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     onEvent: (event, lagMs) => {
       metrics.revocationApplied(event.cause, lagMs)
       tellRevocation(log, event, lagMs)
+      live.changed(event)
     },
+    onUnknown: () => live.changedUnknown(),
     onWaited: (ms, outcome) => metrics.leaseWaited(ms, outcome),
-    onChange: state => tellFeed(log, state, triggers),
+    onChange: state => {
+      live.deaf = state === 'triggers'
+      tellFeed(log, state, triggers)
+    },
     onListener: state => tellListener(log, state)
   })
   await coherence.start()
@@ -79,11 +97,14 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     outboxRows: triggers ? () => coherence.outbox.count() : null
   })
 
+  metrics.watchLive(() => ({ websocket: live.count('websocket'), stream: live.count('stream') }))
+
   return {
     shape,
     clock,
     cache,
     local: coherence.local,
+    live,
     store,
     rotation: rotation && new TokenRotation(lookups, rotation, () => metrics.authEvent('session.rotate', 'success')),
     feed: coherence.feed,
@@ -135,65 +156,4 @@ async function refuseWithoutGrants(sql: Sql, shape: AuthShape, mode: Env['authMo
   if (missing.length === 0) return
   const message = `the role may not use the gateway's own tables; their owner runs: ${missing.join(' ')}`
   throw new ConfigError([{ place: 'DATABASE_URL', message }])
-}
-
-function level({ breaker }: Pick<GuardedSql, 'breaker'>): number {
-  return breaker.state === 'closed' ? 0 : breaker.state === 'open' ? 1 : 0.5
-}
-
-/** What an operator can find again: the user's id, or the beginning of what stands for the token everywhere. */
-function tellRevocation(log: FastifyBaseLogger, { cause, kind, key }: OutboxEvent, lagMs: number): void {
-  const whose = kind === 'user' ? { userId: key } : { session: key.slice(0, 12) }
-  log.info({ event: 'revocation', cause, ...whose, lagMs: Math.round(lagMs * 10) / 10 })
-}
-
-async function heartbeatAge(cache: RedisSessionCache): Promise<number> {
-  const left = await cache.heartbeatLeft()
-  return left === null ? Number.POSITIVE_INFINITY : Math.max(0, HEARTBEAT_MS - left)
-}
-
-/** Without triggers at the start it has been said; from then on nothing is applied. */
-function tellFeed(log: FastifyBaseLogger, state: FeedState, hadTriggers: boolean): void {
-  if (state === 'triggers' && hadTriggers) log.warn({ event: 'triggers.missing' }, `${MISSING}.`)
-  else if (state !== 'triggers') log.info({ event: 'cache', current: state === 'applied', reason: state })
-}
-
-function tellRedis(log: FastifyBaseLogger, up: boolean, reason: string): void {
-  if (up) log.info({ event: 'redis.up', reason })
-  else log.warn({ event: 'redis.down', reason })
-}
-
-async function postgresHealth(sql: GuardedSql): Promise<PartHealth> {
-  try {
-    await sql.query('select 1', [])
-    return { ok: true, detail: 'answers' }
-  } catch {
-    return { ok: false, detail: 'does not answer: sessions cannot be looked up' }
-  }
-}
-
-/** Without Redis the gateway is slower, not wrong: it stays ready. */
-function redisHealth(redis: RedisLink | null): PartHealth {
-  if (redis === null) return { ok: true, detail: 'not configured: what memory does not hold, PostgreSQL is asked for' }
-  return { ok: true, detail: redis.run === '' ? 'away: every look-up asks PostgreSQL' : 'connected' }
-}
-
-function cacheHealth(shared: boolean, { local, feed }: Coherence): PartHealth {
-  if (feed.state === 'triggers') return { ok: true, detail: MISSING }
-  if (!shared && local === null) return { ok: true, detail: 'none' }
-  return { ok: true, detail: feed.current ? 'current' : 'not proven current: bypassed' }
-}
-
-const MISSING =
-  'Triggers of revocation are missing or disabled, so every request asks PostgreSQL: run `npx session-gateway migrate`'
-
-const LISTENER_DETAIL: Readonly<Record<ListenerState, string>> = {
-  hears: 'changes made elsewhere are in force within milliseconds',
-  deaf: 'LISTEN hears nothing: set DATABASE_DIRECT_URL to a session-mode connection; until then changes are polled for',
-  away: 'no connection: changes made elsewhere are polled for twice a second'
-}
-
-function tellListener(log: FastifyBaseLogger, state: ListenerState): void {
-  if (state === 'hears') log.info({ event: 'listener', state })
-  else log.warn({ event: 'listener', state }, LISTENER_DETAIL[state])
 }

@@ -15,6 +15,7 @@ import { awaitsContinue } from './edge/header-section.js'
 import { type HealthCheck, publicHealth } from './edge/health.js'
 import { type ReplyHeadersOptions, replyHeaders } from './edge/reply-headers.js'
 import { createTargetRewriter } from './edge/request-target.js'
+import { acceptUpgrades, UpgradableMessage } from './edge/upgrades.js'
 import { type GatewayOptions, gateway } from './pipeline/gateway.js'
 import { verify } from './pipeline/verify.js'
 
@@ -27,6 +28,8 @@ export interface PublicListenerOptions
   readonly corsOrigins: readonly string[]
   /** Asked with a lower-case authority: may a request in absolute form name it? */
   readonly isOurs: (authority: string) => boolean
+  /** Filled with the connections that are no longer HTTP's. */
+  readonly upgraded: Set<Socket>
   readonly checkHealth: HealthCheck
   /** Null in attached mode: `/api/auth/*` is then a route like any other, or none. */
   readonly authRoutes: AuthRoutesOptions | null
@@ -58,7 +61,7 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
   return app
 }
 
-function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
+function createHost({ log, isOurs, upgraded }: PublicListenerOptions): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -78,6 +81,7 @@ function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: MAX_HEADER_BYTES, querystringParser: () => ({}) },
     http: {
+      IncomingMessage: UpgradableMessage,
       // `begin` refuses a missing Host in the contract's words.
       requireHostHeader: false,
       headersTimeout: HEADERS_MS,
@@ -92,6 +96,7 @@ function createHost({ log, isOurs }: PublicListenerOptions): FastifyInstance {
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Without a listener Node hangs up on CONNECT without a word.
   app.server.on('connect', (_request, socket: Socket) => answerClientError(new Error('CONNECT'), socket))
+  acceptUpgrades(app, upgraded)
   return app
 }
 

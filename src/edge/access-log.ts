@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Logger, symbols } from 'pino'
+import type { Exchange } from './exchange.js'
 import type { Metrics } from './metrics.js'
 
 export interface AccessLogOptions {
@@ -15,6 +16,7 @@ export interface AccessLogOptions {
 
 /** The client went away before the answer was complete; nginx's number for it. */
 const CLIENT_CLOSED_REQUEST = 499
+const SWITCHING_PROTOCOLS = 101
 /** A path may be 8 KiB; a log line may not (OWASP ASVS 16.4.1). */
 const LONGEST_PATH = 1024
 
@@ -36,10 +38,15 @@ function isHealthCheck({ url }: FastifyRequest): boolean {
 
 function finish(request: FastifyRequest, response: ServerResponse, metrics: Metrics, write: LineWriter): void {
   const totalMs = performance.now() - request.exchange.startedAt
-  const status = response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST
+  const status = statusOf(request.exchange, response)
   const route = request.exchange.route?.name ?? ownRouteOf(request)
   metrics.requestDone(route, request.exchange.method, status, totalMs)
   write(request, route, status, totalMs)
+}
+
+function statusOf({ switched }: Exchange, response: ServerResponse): number {
+  if (switched) return SWITCHING_PROTOCOLS
+  return response.writableFinished ? response.statusCode : CLIENT_CLOSED_REQUEST
 }
 
 type LineWriter = (request: FastifyRequest, route: string | null, status: number, totalMs: number) => void

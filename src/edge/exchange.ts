@@ -47,6 +47,8 @@ export class Exchange {
   answerHeaders: AnswerHeaders = NO_HEADERS
   /** True once every stage has let the request through. */
   granted = false
+  /** The connection carries another protocol now. */
+  switched = false
   /** Why it was refused, a stable word for the log. */
   reason: string | null = null
   authMs = 0

@@ -6,6 +6,7 @@ import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, R
 import { HotCounter, HotHistogram } from './hot-metrics.js'
 
 const PREFIX = 'session_gateway_'
+const SWITCHING_PROTOCOLS = 101
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const LOOKUP_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1]
@@ -74,6 +75,11 @@ export class Metrics {
   })
   readonly #rateLimited = this.#counter('rate_limited_total', 'Requests refused by a limit.', ['limit'])
 
+  readonly #liveEnded = this.#counter('live_ended_total', 'WebSockets and streams ended by the gateway.', [
+    'kind',
+    'reason'
+  ])
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
     // With WORKERS the first process collects from all of them.
@@ -92,10 +98,16 @@ export class Metrics {
     if (outboxRows !== null) this.#gauge('outbox_rows', 'Rows in the outbox; counted up to 10,001.', outboxRows)
   }
 
+  /** Open WebSockets and streams, by kind. */
+  watchLive(count: () => Readonly<Record<string, number>>): void {
+    this.#gauges('live_connections', 'Open WebSockets and answers that go on.', 'kind', count)
+  }
+
+  /** How long a WebSocket was open is not how long a request took. */
   requestDone(route: string | null, method: string, status: number, totalMs: number): void {
     const name = route ?? 'none'
     this.#requests.inc(name, KNOWN_METHODS.has(method) ? method : 'OTHER', String(status))
-    this.#requestSeconds.observe(name, totalMs / 1000)
+    if (status !== SWITCHING_PROTOCOLS) this.#requestSeconds.observe(name, totalMs / 1000)
   }
 
   lookupDone(source: string, outcome: string, ms: number): void {
@@ -119,6 +131,10 @@ export class Metrics {
 
   leaseWaited(ms: number, outcome: string): void {
     this.#leaseWaits.observe({ outcome }, ms / 1000)
+  }
+
+  liveEnded(kind: string, reason: string): void {
+    this.#liveEnded.inc({ kind, reason: reason.toLowerCase() })
   }
 
   rateLimited(limit: string): void {

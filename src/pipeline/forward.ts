@@ -10,7 +10,6 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { awaitsContinue } from '../edge/header-section.js'
-import type { Metrics } from '../edge/metrics.js'
 import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
 import { identityHeaders } from '../identity/identity-headers.js'
@@ -18,10 +17,13 @@ import type { Route } from '../routes/route-table.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { type RelayOutcome, relay } from '../upstream/relay.js'
 import { requestHeaders } from '../upstream/request-headers.js'
+import type { AnswerPolicy } from '../upstream/response-headers.js'
 import type { SessionCookies } from '../upstream/session-cookies.js'
 import type { Upstream } from '../upstream/upstream-pool.js'
+import { type KeepLiveOptions, keepLive } from './keep-live.js'
+import { switcherOf } from './upgrade.js'
 
-export interface ForwardOptions {
+export interface ForwardOptions extends KeepLiveOptions {
   /** The upstreams in force; SIGHUP puts others in their place. */
   readonly upstreamOf: (route: Route) => Upstream
   readonly readCredential: CredentialReader
@@ -32,7 +34,6 @@ export interface ForwardOptions {
   /** The gateway has a list of origins, so it answers for CORS and upstreams do not. */
   readonly ownsCors: boolean
   readonly isDraining: () => boolean
-  readonly metrics: Metrics
 }
 
 const ANONYMOUS: readonly string[] = []
@@ -46,6 +47,13 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
     const { session } = exchange
     // Attached mode: Better Auth itself is behind a route of this path, and the session is its own.
     const sessionCookies = route.path.startsWith(AUTH_MOUNT) ? null : options.sessionCookies
+    const policy: AnswerPolicy = {
+      added: addedTo(reply, request, options),
+      authenticated: session !== null,
+      carriesCredential: exchange.answerHeaders.length > 0,
+      ownsCors: options.ownsCors,
+      sessionCookies
+    }
 
     relay(
       {
@@ -54,14 +62,10 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
         upstream,
         path: pathFor(route, exchange.path) + exchange.search,
         headers: headersFor(request, upstream, sessionCookies, options),
-        policy: {
-          added: addedTo(reply, request, options),
-          authenticated: session !== null,
-          carriesCredential: exchange.answerHeaders.length > 0,
-          ownsCors: options.ownsCors,
-          sessionCookies
-        },
-        awaitsContinue: awaitsContinue(raw)
+        policy,
+        awaitsContinue: awaitsContinue(raw),
+        onStream: headers => keepStream(request, reply, headers, options),
+        onSwitch: switcherOf(request, reply, upstream, policy, options)
       },
       ({ end, error, upstreamMs }: RelayOutcome) => {
         exchange.upstreamMs = upstreamMs
@@ -71,6 +75,19 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
       }
     )
   })
+}
+
+/** An event stream has no end of its own, so it would hold up a drain; a download is let finish. */
+function keepStream(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  headers: readonly string[],
+  options: KeepLiveOptions
+): () => void {
+  const type = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')
+  const endsAtDrain = type >= 0 && headers[type + 1]?.toLowerCase().startsWith('text/event-stream') === true
+  // Cut, not ended: half an answer must not look whole.
+  return keepLive(request, { kind: 'stream', endsAtDrain, end: () => reply.raw.destroy() }, options)
 }
 
 /** What was decided on is what is sent, less the prefix the route asked to cut. */
@@ -145,4 +162,4 @@ function addedTo(reply: FastifyReply, request: FastifyRequest, { isDraining, own
   return added
 }
 
-export const forward = fp(forwardPlugin, { name: 'forward', fastify: '5.x', dependencies: ['limit-rate'] })
+export const forward = fp(forwardPlugin, { name: 'forward', fastify: '5.x', dependencies: ['upgrade'] })

@@ -14,6 +14,7 @@ import { type LimitRateOptions, limitRate } from './limit-rate.js'
 import { type MatchRouteOptions, matchRoute } from './match-route.js'
 import { type ReadCredentialOptions, readCredential } from './read-credential.js'
 import { type RenewSessionOptions, renewSession } from './renew-session.js'
+import { type UpgradeOptions, upgrade } from './upgrade.js'
 
 export interface DecisionOptions
   extends MatchRouteOptions,
@@ -25,13 +26,14 @@ export interface DecisionOptions
     RenewSessionOptions,
     AuthorizeOptions {}
 
-export interface GatewayOptions extends DecisionOptions, ForwardOptions {}
+export interface GatewayOptions extends DecisionOptions, UpgradeOptions, ForwardOptions {}
 
 /** TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
 export const PROXIED = METHODS.filter(method => method !== 'TRACE' && method !== 'CONNECT')
 
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
   await decide(scope, options)
+  await scope.register(upgrade, options)
   await scope.register(forward, options)
 
   // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers. Every OPTIONS is

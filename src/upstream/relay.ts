@@ -3,41 +3,31 @@
  * socket and free of promises: undici's raw handler hands over header buffers and chunks, and an answer that
  * arrives in one piece leaves in one piece (half the CPU time of @fastify/http-proxy, measured 2026-11).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { GatewayError } from '../errors.js'
 import { forgetGone, whenGone } from './client-gone.js'
 import type { Connection } from './connections.js'
 import { endWith } from './end-with.js'
+import { flushSoon } from './flush-soon.js'
 import { closeGently, isClosing } from './gentle-close.js'
 import { PacedWriter } from './paced-writer.js'
-import { type AnswerPolicy, answerHead, hasNoContent } from './response-headers.js'
+import { answerHead, hasNoContent } from './response-headers.js'
+import type { RelayRequest } from './relay-request.js'
 import { maySendAgain } from './retry.js'
 import { announcedLength, hasBody, Upload } from './upload.js'
 import { upstreamError } from './upstream-error.js'
-import type { Call, Upstream } from './upstream-pool.js'
-
-export interface RelayRequest {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly upstream: Upstream
-  /** Canonical path and untouched query. */
-  readonly path: string
-  /** Complete flat list, see `requestHeaders`. */
-  readonly headers: string[]
-  readonly policy: AnswerPolicy
-  /** True when the server's `checkContinue` event brought the request: no 100 (Continue) has been sent. */
-  readonly awaitsContinue: boolean
-}
+import type { Call } from './upstream-pool.js'
 
 export interface RelayOutcome {
   /**
    * answered: the upstream's answer was passed on, whatever its status;
+   * switched: `onSwitch` has taken over the connections of both sides;
    * failed: nothing reached the client, the caller answers `error`;
    * cut: the upstream died in the middle of its answer and the client's connection was destroyed, `error` says why;
    * aborted: the client went away first.
    */
-  readonly end: 'answered' | 'failed' | 'cut' | 'aborted'
+  readonly end: 'answered' | 'switched' | 'failed' | 'cut' | 'aborted'
   readonly error: GatewayError | null
   /** From the first try to the end, milliseconds. */
   readonly upstreamMs: number
@@ -68,6 +58,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   /** Null until a body comes in more than one piece. */
   #writer: PacedWriter | null = null
   #contentLength = -1
+  #headers: readonly string[] = []
+  #streamEnded: (() => void) | null = null
   #answering = false
   #settled = false
 
@@ -86,10 +78,10 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   }
 
   send(connection: Connection): void {
-    const { request, path, headers } = this.#call
+    const { request, path, headers, onSwitch } = this.#call
     this.#connection = connection
     const method = request.method as Dispatcher.HttpMethod
-    connection.send({ method, path, headers, body: this.#upload }, this)
+    connection.send({ method, path, headers, body: this.#upload, upgrade: onSwitch && 'websocket' }, this)
   }
 
   refuse(error: GatewayError): void {
@@ -110,6 +102,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, response, policy } = this.#call
     const { headers, contentLength } = answerHead(status, rawHeaders, policy)
     this.#contentLength = contentLength
+    this.#headers = headers
     this.#resume = resume
     if (this.#upload !== null && !request.complete) closeGently(request, response)
     response.writeHead(status, headers)
@@ -126,8 +119,22 @@ class Relay implements Call, Dispatcher.DispatchHandler {
       this.#settle('answered', null)
       return true
     }
-    this.#writer ??= new PacedWriter(response, () => this.#resume?.(), upstream.idleTimeoutMs)
+    if (this.#writer === null) {
+      this.#writer = new PacedWriter(response, () => this.#resume?.(), upstream.idleTimeoutMs)
+      this.#noteStream()
+    }
     return this.#writer.write(chunk)
+  }
+
+  onUpgrade(_status: number, rawHeaders: Buffer[], socket: Socket): void {
+    const connection = this.#connection as Connection
+    // Nothing of HTTP is left of it.
+    connection.kill()
+    this.#call.upstream.release(connection)
+    const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket)
+    if (this.#settled || error) socket.destroy()
+    if (error) this.#fail(error)
+    else if (!this.#settled) this.#settle('switched', null)
   }
 
   onComplete(): void {
@@ -151,7 +158,13 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   /** An answer whose body is slow to come (server-sent events) shows its head at once. */
   flushHead(): void {
-    if (this.#writer === null && !this.#settled) this.#call.response.flushHeaders()
+    if (this.#writer !== null || this.#settled) return
+    this.#call.response.flushHeaders()
+    this.#noteStream()
+  }
+
+  #noteStream(): void {
+    this.#streamEnded ??= this.#call.onStream(this.#headers)
   }
 
   #finish(): void {
@@ -180,21 +193,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   #settle(end: RelayOutcome['end'], error: GatewayError | null): void {
     this.#settled = true
     this.#writer?.stop()
+    this.#streamEnded?.()
     forgetGone(this.#call.request, this.#call.response, this.#onClientGone)
     this.#done({ end, error, upstreamMs: performance.now() - this.#startedAt })
   }
-}
-
-/** Relays whose head is out and whose body has not begun: nearly all of them are done by the end of the turn. */
-let heads: Relay[] = []
-
-function flushSoon(relay: Relay): void {
-  if (heads.length === 0) setImmediate(flushHeads)
-  heads.push(relay)
-}
-
-function flushHeads(): void {
-  const waiting = heads
-  heads = []
-  for (const relay of waiting) relay.flushHead()
 }

@@ -41,6 +41,7 @@ export function upstreamConfig(overrides: Partial<UpstreamConfig> = {}): Upstrea
     retries: 0,
     health: null,
     maxBodyBytes: null,
+    maxSockets: 100,
     ...overrides
   }
 }
@@ -78,7 +79,8 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       ...options.policy
     }
     const path = request.url ?? '/'
-    relay({ request, response, upstream, path, headers, policy, awaitsContinue }, outcome => {
+    const onStream = () => () => {}
+    relay({ request, response, upstream, path, headers, policy, awaitsContinue, onStream, onSwitch: null }, outcome => {
       outcomes.push(outcome)
       if (outcome.end === 'failed' && outcome.error !== null) {
         const { statusCode, code, headers } = outcome.error

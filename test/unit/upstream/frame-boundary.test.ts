@@ -2,7 +2,7 @@
 import { array, assert, boolean, constantFrom, nat, oneof, property, record } from 'fast-check'
 import t from 'tap'
 import { closeFrame, FrameBoundary } from '../../../src/upstream/frame-boundary.js'
-import { CLOSE, FrameParser, frame } from '../../support/websocket.js'
+import { CLOSE, FrameParser, frame } from '../../support/websocket-frames.js'
 
 const anyFrame = record({
   size: oneof(nat(300), constantFrom(0, 125, 126, 127, 65_535, 65_536, 70_000)),

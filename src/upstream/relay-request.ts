@@ -1,0 +1,23 @@
+/** What `relay` is told of a request. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { GatewayError } from '../errors.js'
+import type { AnswerPolicy } from './response-headers.js'
+import type { Upstream } from './upstream-pool.js'
+
+export interface RelayRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly upstream: Upstream
+  /** Canonical path and untouched query. */
+  readonly path: string
+  /** Complete flat list, see `requestHeaders`. */
+  readonly headers: string[]
+  readonly policy: AnswerPolicy
+  /** True when the server's `checkContinue` event brought the request: no 100 (Continue) has been sent. */
+  readonly awaitsContinue: boolean
+  /** The answer goes on after its first piece. What it returns is called when that is over. */
+  readonly onStream: (headers: readonly string[]) => () => void
+  /** Null: an ordinary request. Else a handshake whose 101 and connection are handed over here; an error refuses it. */
+  readonly onSwitch: ((rawHeaders: readonly Buffer[], socket: Socket) => GatewayError | null) | null
+}
