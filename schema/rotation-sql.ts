@@ -21,6 +21,8 @@ export interface RotationSql {
   readonly rotate: string
   /** $1 an old token. `token`: the one its session has now, while the grace lasts. */
   readonly current: string
+  /** As `current`, whatever became of the grace. */
+  readonly successor: string
   /** Of a session `s`, boolean. */
   readonly isDue: string
   /** FROM for look-ups by old tokens in grace: `$1` their array; in it `offered.token`, and the session as `s`. */
@@ -32,6 +34,8 @@ export interface RotationSql {
 export function rotationSql(shape: AuthShape): RotationSql {
   const { session, id, token, expires, now, due, old } = names(shape)
   const idType = (shape.tables.session.columns['id'] as CatalogColumn).type
+  const sessionOf = (parameter: string): string =>
+    `(select o.session_id::${idType} from ${old} o where o.hash = ${digest(parameter)})`
   return {
     rotate: `with taken as (
   delete from ${due} d using ${session} s
@@ -44,11 +48,12 @@ update ${session} s set ${token} = $2::text from taken
  where s.${id} = taken.session_id::${idType} and s.${token} = $1::text returning 1 as rotated`,
     current: `select s.${token} as token from ${old} o join ${session} s on s.${id} = o.session_id::${idType}
  where o.hash = ${digest('$1::text')} and o.grace_until > now() and s.${expires} > ${now}`,
+    successor: `select s.${token} as token from ${session} s where s.${id} = ${sessionOf('$1::text')}`,
     isDue: `exists (select from ${due} d where d.session_id = s.${id}::text)`,
     fromOldTokens: `unnest($1::text[]) as offered (token)
 join ${old} o on o.hash = ${digest('offered.token')} and o.grace_until > now()
 join ${session} s on s.${id} = o.session_id::${idType}`,
-    sessionOf: parameter => `(select o.session_id::${idType} from ${old} o where o.hash = ${digest(parameter)})`
+    sessionOf
   }
 }
 

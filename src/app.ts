@@ -93,7 +93,15 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     isOurs: authority => isOurs(authority, env, routing.table, publicListener),
     checkHealth,
     keyRing,
-    authRoutes: authRoutes && { ...authRoutes, endStranger: endStrangers(fingerprints, resolver) },
+    authRoutes: authRoutes && {
+      ...authRoutes,
+      endStranger: endStrangers(fingerprints, resolver),
+      renewing: auth.renewal && {
+        renewal: auth.renewal,
+        rotation: data.rotation,
+        lookUp: token => resolver.resolve(token, true)
+      }
+    },
     routeTable: () => routing.table,
     readCredential,
     allowedOrigins: allowedOrigins(env),

@@ -18,6 +18,7 @@ import { type AuthEvent, eventOf, outcomeOf } from './auth-events.js'
 import { type AuthRequestOptions, toWebRequest } from './auth-request.js'
 import { AUTH_MOUNT, type AuthTarget, readAuthTarget } from './auth-target.js'
 import type { Auth } from './better-auth.js'
+import { currentCredential, dropWhereSet, type Renewing } from './current-credential.js'
 import { type DebugOptions, debugRoute } from './debug-routes.js'
 import type { EndLater } from './end-later.js'
 import { type Handling, newHandling, runHandling } from './handling.js'
@@ -35,6 +36,8 @@ export interface AuthRoutesOptions extends AuthRequestOptions, LoginLimitOptions
   readonly settle: () => Promise<void>
   /** Ends the session of this token if another browser than the one that began it uses it. */
   readonly endStranger?: EndStranger | null
+  /** Null: tokens and signatures stay what they are. */
+  readonly renewing?: Renewing | null
   readonly onEvent: (event: AuthEvent) => void
   /** What a body has to arrive, and then its answer to be made (R64). */
   readonly budgetMs?: number
@@ -70,9 +73,10 @@ export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, o
   scope.route({
     method: METHODS,
     url: `${AUTH_MOUNT}/*`,
-    handler: (request, reply) => {
-      const credential = options.readCredential(request.raw)
-      checkOrigin(request, credential, ours)
+    handler: async (request, reply) => {
+      const offered = options.readCredential(request.raw)
+      checkOrigin(request, offered, ours)
+      const credential = await currentCredential(request, offered, options.renewing ?? null)
       return answer(request, credential, reply, options, budgetMs)
     }
   })
@@ -97,6 +101,7 @@ async function answer(
   const work = handle(request, credential, handling, options)
   const result = await withinBudget(work, budgetMs)
   request.exchange.granted = result.status < 400
+  dropWhereSet(request, result, options.auth.context.authCookies.sessionToken.name)
   return sendAnswer(result, reply)
 }
 

@@ -32,10 +32,16 @@ export class TokenRotation {
   async tokenFor(token: string, rotation: Rotation): Promise<string | null> {
     if (rotation !== 'due') return rotation.token
     try {
-      return (await this.#rotate(token)) ?? (await this.#current(token))
+      // Nothing to rotate: somebody else was faster.
+      return (await this.#rotate(token)) ?? (await this.#ask(this.#statements.current, token))
     } catch {
       return null
     }
+  }
+
+  /** The token of the session that once had this one. Rejects with AUTH_SERVICE_UNAVAILABLE. */
+  successorOf(token: string): Promise<string | null> {
+    return this.#ask(this.#statements.successor, token)
   }
 
   async #rotate(token: string): Promise<string | null> {
@@ -46,9 +52,8 @@ export class TokenRotation {
     return fresh
   }
 
-  /** Somebody else was faster. */
-  async #current(token: string): Promise<string | null> {
-    const [row] = await this.#sql.query<{ token: string }>(this.#statements.current, [token])
+  async #ask(statement: string, token: string): Promise<string | null> {
+    const [row] = await this.#sql.query<{ token: string }>(statement, [token])
     return row?.token ?? null
   }
 }

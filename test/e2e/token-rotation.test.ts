@@ -164,6 +164,76 @@ t.test('while nothing can be written the session goes on as it was', async t => 
   t.not(newCookie(await get(gateway, '/api/strict/x', { cookie: ada.cookie })), null, 'and gets its token later')
 })
 
+t.test('at Better Auth’s own door', async t => {
+  const gateway = shared
+  const renewed = async () => {
+    const ada = await signUp(gateway)
+    await setRole(gateway, ada, 'editor')
+    const answer = await get(gateway, '/api/auth/get-session', { cookie: ada.cookie })
+    const cookie = newCookie(answer) ?? ''
+    return { ...ada, old: ada.cookie, cookie, body: (await answer.json()) as { session: { token: string } } }
+  }
+
+  t.test('the next request may be one to it', async t => {
+    const { id, old, cookie, body } = await renewed()
+    t.match(body, { user: { id }, session: { token: tokenIn(cookie) } })
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => get(gateway, '/api/auth/get-session', { cookie: old }))
+    )
+    for (const answer of answers) {
+      t.match(await answer.json(), { user: { id } }, 'the old token, in its grace')
+      t.equal(newCookie(answer), cookie, 'is not cleared, but replaced')
+    }
+    await endGrace(gateway)
+    const replay = await get(gateway, '/api/auth/get-session', { cookie: old })
+    t.equal(await replay.json(), null)
+    t.match(await (await get(gateway, '/api/auth/get-session', { cookie })).json(), { user: { id } })
+  })
+
+  t.test('20 requests there and here while it is due: one new token', async t => {
+    const ada = await signUp(gateway)
+    await setRole(gateway, ada, 'editor')
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        get(gateway, i % 2 === 0 ? '/api/auth/get-session' : '/api/strict/x', { cookie: ada.cookie })
+      )
+    )
+    t.ok(answers.every(({ status }) => status === 200))
+    t.equal(new Set(answers.map(newCookie)).size, 1)
+    t.notOk(answers.map(newCookie).includes(null))
+  })
+
+  for (const grace of ['in', 'after']) {
+    t.test(`signing out with the old token ends the session, ${grace} its grace`, async t => {
+      const { id, old, cookie } = await renewed()
+      if (grace === 'after') await endGrace(gateway)
+      const out = await post(gateway, '/api/auth/sign-out', {}, { cookie: old })
+      t.equal(out.status, 200)
+      t.match(out.headers.getSetCookie().join(), 'better-auth.session_token=; Max-Age=0')
+      t.equal(out.headers.getSetCookie().filter(line => line.includes('session_token')).length, 1)
+      t.equal((await get(gateway, '/api/a/x', { cookie })).status, 401)
+      t.equal((await sessionsOf(gateway, { id })).length, 0)
+    })
+  }
+
+  t.test('revoking it by the token a list of yesterday shows', async t => {
+    const { email, old, cookie } = await renewed()
+    const { cookie: other } = await signIn(gateway, email)
+    await endGrace(gateway)
+    const body = { token: tokenIn(old) }
+    t.equal((await post(gateway, '/api/auth/revoke-session', body, { cookie: other })).status, 200)
+    t.equal((await get(gateway, '/api/a/x', { cookie })).status, 401)
+    t.equal((await get(gateway, '/api/a/x', { cookie: other })).status, 200)
+  })
+
+  t.test('nobody revokes a stranger’s session that way', async t => {
+    const { old, cookie } = await renewed()
+    const mallory = await signUp(gateway)
+    await post(gateway, '/api/auth/revoke-session', { token: tokenIn(old) }, { cookie: mallory.cookie })
+    t.equal((await get(gateway, '/api/a/x', { cookie })).status, 200)
+  })
+})
+
 t.test('SESSION_ROTATE_ON_ROLE_CHANGE=0: the role is another one, the token is not', async t => {
   const gateway = await startGateway(t, {
     postgres: shared.postgres,
