@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, { readonly summary: string; readonly loa
   migrate: { summary: 'apply migrations and triggers to the database', load: () => import('./migrate.js') },
   check: { summary: 'load the configuration, print every problem, run its tests', load: () => import('./check.js') },
   explain: { summary: 'say which route decides about a request, and why', load: () => import('./explain.js') },
+  doctor: { summary: 'look at the live database, Redis and upstreams', load: () => import('./doctor.js') },
   role: { summary: "set a user's role", load: () => import('./role.js') },
   token: { summary: 'print a bearer token of a user, for scripts and tests', load: () => import('./token.js') }
 }

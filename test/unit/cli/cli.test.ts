@@ -46,7 +46,7 @@ t.test('no command and --help list the commands; an unknown one fails with the l
 })
 
 t.test('every command explains itself', async t => {
-  for (const command of ['start', 'migrate', 'check', 'explain', 'role', 'token']) {
+  for (const command of ['start', 'migrate', 'check', 'explain', 'doctor', 'role', 'token']) {
     const { help } = (await import(`../../../src/cli/${command}.js`)) as Command
     t.ok(help.startsWith(`Usage: session-gateway ${command}`), command)
   }
