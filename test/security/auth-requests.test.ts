@@ -42,6 +42,7 @@ t.test('a request with a cookie needs an Origin of ours (E01-E03, E05, E06)', as
   for (const headers of foreign) {
     const answer = await browser.post('/api/auth/update-user', { name: 'Mallory' }, headers)
     t.equal(answer.status, 403, JSON.stringify(headers))
+    t.match(answer.json, { success: false, code: 'ORIGIN_NOT_ALLOWED', requestId: String })
   }
   for (const type of ['text/plain', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded']) {
     const answer = await browser.post('/api/auth/update-user', '{"name":"Mallory"}', {
@@ -63,12 +64,15 @@ t.test('a foreign page signs nobody in, cookie or not', async t => {
   const { email } = await signedIn()
   const stranger = new Browser(server.url, 'https://evil.test')
 
-  t.equal((await stranger.post('/api/auth/sign-in/email', { email, password })).status, 403)
+  const refused = { status: 403, json: { success: false, code: 'ORIGIN_NOT_ALLOWED' } }
+  t.match(await stranger.post('/api/auth/sign-in/email', { email, password }), refused)
   const navigation = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
   const form = new URLSearchParams({ email, password }).toString()
   const headers = { 'content-type': 'application/x-www-form-urlencoded', ...navigation }
-  t.equal((await stranger.post('/api/auth/sign-in/email', form, headers)).status, 403)
+  t.match(await stranger.post('/api/auth/sign-in/email', form, headers), refused)
   t.equal(stranger.cookies.size, 0)
+  stranger.cookies.set('theme', 'dark')
+  t.match(await stranger.post('/api/auth/sign-in/email', { email, password }), refused)
 })
 
 t.test('a bearer client needs no Origin', async t => {
