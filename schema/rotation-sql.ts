@@ -37,9 +37,11 @@ export function rotationSql(shape: AuthShape): RotationSql {
   const sessionOf = (parameter: string): string =>
     `(select o.session_id::${idType} from ${old} o where o.hash = ${digest(parameter)})`
   return {
-    rotate: `with taken as (
-  delete from ${due} d using ${session} s
-   where s.${token} = $1::text and s.${expires} > ${now} and d.session_id = s.${id}::text returning d.session_id
+    // The session's row is locked first, as by whoever deletes it: the other way round the two would wait for each other.
+    rotate: `with held as (
+  select s.${id} as id from ${session} s where s.${token} = $1::text and s.${expires} > ${now} for no key update
+), taken as (
+  delete from ${due} d using held where d.session_id = held.id::text returning d.session_id
 ), kept as (
   insert into ${old} (hash, session_id, grace_until)
   select ${digest('$1::text')}, session_id, now() + interval '${GRACE_SECONDS} seconds' from taken
