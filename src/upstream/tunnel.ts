@@ -45,6 +45,9 @@ export class Tunnel {
     upstream.on('data', this.#onUpstreamData).on('end', this.#onUpstreamEnd).on('drain', this.#onUpstreamDrain)
     client.resume()
     upstream.resume()
+    // What happened while the upstream was asked is not said again.
+    if (client.closed) this.#onClose()
+    else if (client.readableEnded) this.#onClientEnd()
   }
 
   /** Nothing of the client's passes from now on, and of the upstream's only the rest of a frame under way. */

@@ -45,6 +45,8 @@ async function answerTo(path: string, options: SocketOptions = own): Promise<Ans
   return { ...answer, code: (JSON.parse(socket.body) as { code: string }).code }
 }
 
+const withHeader = (headers: Record<string, string>) => answerTo('/ws/x', { ...own, headers })
+
 t.test('nobody comes in without a live session (H01)', async t => {
   const forged = `${user.cookie.slice(0, user.cookie.indexOf('=') + 1)}${'x'.repeat(32)}.${'A'.repeat(43)}%3D`
   const unknown = encodeURIComponent(signToken(randomBytes(16).toString('hex'), SECRET))
@@ -162,7 +164,6 @@ t.test('what the upstream may not say to a client does not pass with the 101 eit
 
 t.test('a handshake that can be read in several ways is refused (H07)', async t => {
   const bad = { status: 400, code: 'BAD_REQUEST' }
-  const withHeader = (headers: Record<string, string>) => answerTo('/ws/x', { ...own, headers })
   const version = await withHeader({ 'Sec-WebSocket-Version': '12' })
   t.match(version, { status: 426, headers: { 'sec-websocket-version': '13', upgrade: 'websocket' } })
   for (const key of [
