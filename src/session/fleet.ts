@@ -65,6 +65,11 @@ export class Fleet {
     this.#bridgedUntil = performance.now() + ms
   }
 
+  /** By performance.now(): the heartbeat that was last kept alive from here ends by then. */
+  get bridgedUntil(): number {
+    return this.#bridgedUntil
+  }
+
   /** Rejects with AUTH_SERVICE_UNAVAILABLE; the leases then run out by themselves. */
   async renewWhenDue(reachesRedis: boolean): Promise<void> {
     const wantsGrace = reachesRedis && this.#options.graceMs !== null

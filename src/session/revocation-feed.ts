@@ -108,8 +108,9 @@ export class RevocationFeed {
         if (!this.#options.hasRedis || nonce !== '' || this.#appliedByOthers(question)) {
           return await this.#waitForOthers(others, question, begunAt)
         }
-        // Every heartbeat that does not know of the change has lapsed, unless somebody keeps it alive without PostgreSQL.
-        if (performance.now() >= begunAt + HEARTBEAT_MS + CLOCK_MARGIN_MS) {
+        // By then every heartbeat that does not know of the change has lapsed, unless another keeps one alive on its own.
+        const lapsesAt = Math.max(begunAt + HEARTBEAT_MS, this.#options.fleet.bridgedUntil)
+        if (performance.now() >= lapsesAt + CLOCK_MARGIN_MS) {
           if (others.some(({ grace }) => grace)) throw unavailable('grace_lease_elsewhere')
           return await this.#waitForOthers(others, question, begunAt)
         }
@@ -122,8 +123,8 @@ export class RevocationFeed {
 
   /** Another node that reaches the very data we last saw has applied the change in it. */
   #appliedByOthers(question: Question | null): boolean {
-    const { lastNonce } = this.#options.applier
-    return lastNonce !== '' && question !== null && [...question.answers.values()].includes(lastNonce)
+    const nonce = this.#options.applier.lastNonce
+    return nonce !== '' && [...(question?.answers.values() ?? [])].includes(nonce)
   }
 
   /** Until the last of them has answered, or may no longer use what it had in memory when we began. */
