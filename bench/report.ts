@@ -38,8 +38,8 @@ ${Object.entries(machine)
 
 function table({ scenarios, ratios }: Results): string {
   const head = [
-    '| scenario | requests/s | × F0 | gate CPU µs/request | CPU × F0 | p50 µs | p99 µs | p99 × F0 | errors | gate · generator · upstream busy |',
-    '|---|---|---|---|---|---|---|---|---|---|'
+    '| scenario | requests/s | × F0 | gate CPU µs/request | CPU × F0 | p50 µs | p99 µs | p99 × F0 | asked SQL | errors | gate · generator · upstream busy |',
+    '|---|---|---|---|---|---|---|---|---|---|---|'
   ]
   const rows = Object.entries(scenarios).map(([name, result]) => row(name, result, ratios[`${name}/${reference.name}`]))
   return [...head, ...rows].join('\n')
@@ -56,6 +56,7 @@ function row(name: string, result: ScenarioResult, ratio: Ratio | undefined): st
     count.format(result.p50_us),
     count.format(result.p99_us),
     ratio === undefined ? '1' : spread(ratio.p99),
+    result.sql_share === null ? '–' : `${(100 * result.sql_share).toFixed(1)} %`,
     String(result.errors),
     [result.gate_busy, result.generator_busy, result.upstream_busy].map(percent).join(' · ')
   ]

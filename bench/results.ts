@@ -23,6 +23,8 @@ export interface ScenarioResult {
   readonly gate_busy: number | null
   readonly generator_busy: number | null
   readonly upstream_busy: number | null
+  /** Look-ups that asked PostgreSQL, of all; null where the gate does not count them. */
+  readonly sql_share: number | null
   /** `gate`: its core was full. `surroundings`: generator, upstream and stores were, so the gate could do more. */
   readonly limit: 'gate' | 'surroundings' | 'unknown'
 }
@@ -75,8 +77,14 @@ function scenarioResult(scenario: Scenario, slots: readonly Slot[]): ScenarioRes
     gate_busy: gateBusy,
     generator_busy: cpuOf(measured, 'generator', 'busy', 2),
     upstream_busy: cpuOf(measured, 'upstream', 'busy', 2),
+    sql_share: sqlShareOf(slots),
     limit: limitOf(scenario, gateBusy)
   }
+}
+
+function sqlShareOf(slots: readonly Slot[]): number | null {
+  const shares = slots.flatMap(({ shares }) => (Object.keys(shares).length === 0 ? [] : (shares.postgres ?? 0)))
+  return shares.length === 0 ? null : rounded(spreadOf(shares), 4).median
 }
 
 function limitOf(scenario: Scenario, gateBusy: number | null): ScenarioResult['limit'] {

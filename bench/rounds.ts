@@ -7,6 +7,7 @@ import type { Generator, Measurement } from './load.js'
 import type { Options } from './options.js'
 import { reference } from './scenarios/catalogue.js'
 import type { Gate, Scenario } from './scenarios/scenario.js'
+import { sessionsOf } from './sessions.js'
 import type { Stack } from './stack.js'
 import { otherWorkIn } from './verify.js'
 
@@ -18,6 +19,8 @@ export interface Slot {
   readonly measurement: Measurement
   /** The reference measured next to it; the reference has none. */
   readonly beside: Measurement | null
+  /** Share of the look-ups by source, of a gate that counts them. */
+  readonly shares: Readonly<Record<string, number>>
 }
 
 export interface RoundsContext {
@@ -41,10 +44,11 @@ export async function runRounds(context: RoundsContext): Promise<Slot[]> {
   for (let round = 1; round <= context.options.rounds; round++) {
     for (const [first, second] of groups([...context.gates.keys()], round)) {
       const before = first && (await measure(context, first))
-      const beside = await measure(context, reference)
-      record({ round, scenario: reference, measurement: beside, beside: null })
-      if (first && before) record({ round, scenario: first, measurement: before, beside })
-      if (second) record({ round, scenario: second, measurement: await measure(context, second), beside })
+      const middle = await measure(context, reference)
+      const beside = middle.measurement
+      record({ round, scenario: reference, ...middle, beside: null })
+      if (first && before) record({ round, scenario: first, ...before, beside })
+      if (second) record({ round, scenario: second, ...(await measure(context, second)), beside })
     }
   }
   return slots
@@ -70,10 +74,10 @@ function groups(scenarios: readonly Scenario[], turn: number): [Scenario?, Scena
 }
 
 /** Where a loaded machine made Redis answer too late, the gate asked its database, and the figure is of other work. */
-async function measure(context: RoundsContext, scenario: Scenario): Promise<Measurement> {
+async function measure(context: RoundsContext, scenario: Scenario): Promise<Pick<Slot, 'measurement' | 'shares'>> {
   for (let attempt = 1; ; attempt++) {
-    const { measurement, otherWork } = await measureOnce(context, scenario)
-    if (otherWork === null) return measurement
+    const { measurement, shares, otherWork } = await measureOnce(context, scenario)
+    if (otherWork === null) return { measurement, shares }
     if (attempt === ATTEMPTS) throw new Error(otherWork)
     console.log(`once more: ${otherWork}`)
   }
@@ -85,7 +89,18 @@ async function measureOnce(context: RoundsContext, scenario: Scenario) {
   const before = (await lookups?.()) ?? {}
   const measurement = await loadOn(context, scenario, options)
   const after = (await lookups?.()) ?? {}
-  return { measurement, otherWork: otherWorkIn(scenario, before, after, measurement.requests, stack.sessions.length) }
+  const sessions = sessionsOf(scenario.traffic ?? 'rotation', stack.sessions).length
+  return {
+    measurement,
+    shares: sharesOf(before, after),
+    otherWork: otherWorkIn(scenario, before, after, measurement.requests, sessions)
+  }
+}
+
+function sharesOf(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>) {
+  const asked = Object.entries(after).map(([source, count]) => [source, count - (before[source] ?? 0)] as const)
+  const total = asked.reduce((sum, [, count]) => sum + count, 0)
+  return Object.fromEntries(asked.map(([source, count]) => [source, total === 0 ? 0 : count / total]))
 }
 
 async function loadOn(
@@ -101,7 +116,7 @@ async function loadOn(
     connections: options.connections,
     warmUpSeconds,
     seconds,
-    cookies: stack.sessions.map(({ cookie }) => cookie),
+    cookies: sessionsOf(scenario.traffic ?? 'rotation', stack.sessions).map(({ cookie }) => cookie),
     watch: { upstream: stack.upstream.pid, ...(gate.pid === null ? {} : { gate: gate.pid }) }
   })
 }

@@ -4,6 +4,8 @@ import postgres from 'postgres'
 import type { SeededSession } from './sessions.js'
 
 const DAY_MS = 86_400_000
+/** A statement takes 65,535 parameters at most. */
+const BATCH = 2_000
 
 type Row = Record<string, string | boolean | Date>
 
@@ -20,8 +22,10 @@ export async function seedDatabase(
   try {
     for (const table of tables) {
       const columns = await columnsOf(sql, schema, table)
-      const rows = sessions.map(rowOf[table])
-      await sql`insert into ${sql(schema)}.${sql(table)} ${sql(rows.map(row => spelled(row, columns)))}`
+      const rows = sessions.map(session => spelled(rowOf[table](session), columns))
+      for (let i = 0; i < rows.length; i += BATCH) {
+        await sql`insert into ${sql(schema)}.${sql(table)} ${sql(rows.slice(i, i + BATCH))}`
+      }
     }
     await sql`analyze`
   } finally {

@@ -1,10 +1,14 @@
-/** A thousand people who are signed in: the same on every run, with cookies signed as Better Auth signs them. */
+/** Ten thousand people who are signed in: the same on every run, with cookies signed as Better Auth signs them. */
 import { createHash, createHmac } from 'node:crypto'
 
 export const SECRET = 'a-secret-of-the-benchmark-and-of-nothing-else'
 export const COOKIE_NAME = 'better-auth.session_token'
 
-const COUNT = 1_000
+const COUNT = 10_000
+const IN_ROTATION = 1_000
+/** Of the sessions, and of the requests that are not theirs. */
+const BUSY = 0.2
+const DRAWS = 50_000
 const ID_LENGTH = 32
 
 export interface SeededSession {
@@ -27,6 +31,31 @@ export function seededSessions(): SeededSession[] {
       cookie: cookieOf(token, SECRET)
     }
   })
+}
+
+/** Who asks, and in which order: a thousand in turn, or all of them, a fifth making four fifths of the requests. */
+export type Traffic = 'rotation' | 'eighty-twenty'
+
+export function sessionsOf(traffic: Traffic, sessions: readonly SeededSession[]): readonly SeededSession[] {
+  if (traffic === 'rotation') return sessions.slice(0, IN_ROTATION)
+  const busy = Math.floor(BUSY * sessions.length)
+  const random = numbers()
+  return Array.from({ length: DRAWS }, () => {
+    const fromBusy = random() >= BUSY
+    const index = fromBusy ? random() * busy : busy + random() * (sessions.length - busy)
+    return sessions[Math.floor(index)] as SeededSession
+  })
+}
+
+/** Mulberry32: the same numbers on every run. */
+function numbers(): () => number {
+  let state = 20_261_121
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
 }
 
 /** `secret` differs from `SECRET` for a forged one. */

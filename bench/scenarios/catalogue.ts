@@ -1,7 +1,7 @@
 /** Every scenario in the order of the table. Those of one line of thought stand together. */
 import { bareUpstream } from './bare-upstream.js'
 import { betterAuthGetSession, betterAuthRedis } from './better-auth.js'
-import { gatewayAuthOff, gatewayLocal, gatewayRedis, gatewaySql } from './gateway.js'
+import { gatewayAuthOff, gatewayEightyTwenty, gatewayLocal, gatewayRedis, gatewaySql } from './gateway.js'
 import { httpProxy } from './http-proxy.js'
 import type { Scenario } from './scenario.js'
 
@@ -15,6 +15,7 @@ export const catalogue: readonly Scenario[] = [
   gatewayLocal,
   gatewayRedis,
   gatewaySql,
+  gatewayEightyTwenty,
   betterAuthRedis,
   betterAuthGetSession
 ]

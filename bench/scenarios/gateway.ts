@@ -54,6 +54,16 @@ export const gatewaySql: Scenario = {
   open: openForgetting
 }
 
+export const gatewayEightyTwenty: Scenario = {
+  name: 'gateway-80-20',
+  what: 'session-gateway as shipped, 10,000 sessions, a fifth of them making four fifths of the requests',
+  path: '/cached/orders/7',
+  guarded: true,
+  source: null,
+  traffic: 'eighty-twenty',
+  open: openRemembering
+}
+
 /** As in production one gate for several routes. */
 function openRemembering(stack: Stack): Promise<Gate> {
   return openGateway(stack, 'gateway', {})

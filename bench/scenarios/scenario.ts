@@ -1,4 +1,5 @@
 /** What a scenario is: a gate that is started, a path through it, and what must be true before it is measured. */
+import type { Traffic } from '../sessions.js'
 import type { Stack } from '../stack.js'
 
 export interface Gate {
@@ -20,6 +21,8 @@ export interface Scenario {
   readonly guarded: boolean
   /** Where nearly all look-ups must come from; `none`: there must be none; null: the gate does not say. */
   readonly source: 'local' | 'redis' | 'postgres' | 'none' | null
+  /** Default: a thousand sessions in turn. */
+  readonly traffic?: Traffic
   /** Scenarios that name the same function share one gate. */
   readonly open: (stack: Stack) => Promise<Gate>
 }

@@ -20,16 +20,16 @@ function measured(rps: number, more: Partial<Measurement> = {}): Measurement {
 function round(number: number, base: number, ours: number, theirs: number): Slot[] {
   const beside = measured(base)
   return [
-    { round: number, scenario: reference, measurement: beside, beside: null },
-    { round: number, scenario: redis, measurement: measured(ours), beside },
-    { round: number, scenario: stock, measurement: measured(theirs), beside }
+    { round: number, scenario: reference, measurement: beside, beside: null, shares: {} },
+    { round: number, scenario: redis, measurement: measured(ours), beside, shares: { redis: 0.98, postgres: 0.02 } },
+    { round: number, scenario: stock, measurement: measured(theirs), beside, shares: {} }
   ]
 }
 
 /** One measurement during which the gate had its core busy for that share of the time. */
 function slotAt(busy: number): Slot {
   const cpu = { gate: { usPerRequest: 50, busy } }
-  return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000) }
+  return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
 }
 
 t.test('a ratio is taken within its round, so that drift between rounds cancels out', async t => {
@@ -46,14 +46,16 @@ t.test('a ratio is taken within its round, so that drift between rounds cancels 
     rps_max: 1_200,
     p50_us: 1_000,
     p99_us: 5_000,
-    errors: 0
+    errors: 0,
+    sql_share: 0.02
   })
+  t.equal(scenarios['better-auth-get-session']?.sql_share, null, 'it does not count')
 })
 
 t.test('every kind of failed request counts as an error', async t => {
   const errors = { connection: 1, timeout: 2, status: 4, dropped: 8 }
   const beside = measured(1_000)
-  const slots = [{ round: 1, scenario: redis, measurement: measured(1_000, { errors }), beside }]
+  const slots = [{ round: 1, scenario: redis, measurement: measured(1_000, { errors }), beside, shares: {} }]
 
   t.equal(summarise(slots, {}, 1).scenarios['gateway-redis']?.errors, 15)
 })

@@ -4,6 +4,7 @@ import type { Measurement, Order } from '../../../bench/load.js'
 import { expectedSeconds, runRounds } from '../../../bench/rounds.js'
 import { catalogue, reference } from '../../../bench/scenarios/catalogue.js'
 import type { Gate, Scenario } from '../../../bench/scenarios/scenario.js'
+import { seededSessions } from '../../../bench/sessions.js'
 import type { Stack } from '../../../bench/stack.js'
 
 const options = {
@@ -36,7 +37,7 @@ async function run(scenarios: readonly Scenario[], lookups: Gate['lookups'] = nu
   )
   const slots = await runRounds({
     options,
-    stack: { upstream: { url: '', pid: 1 }, sessions: [] } as unknown as Stack,
+    stack: { upstream: { url: '', pid: 1 }, sessions: seededSessions() } as unknown as Stack,
     gates,
     onSlot: () => undefined,
     generator: async order => {
@@ -90,8 +91,8 @@ t.test('a scenario whose look-ups come from elsewhere fails the run', async t =>
   let readings = 0
 
   await t.rejects(
-    run([reference, gateway], async () => ({ postgres: 1_000 * readings++ })),
-    /gateway-redis.*look-ups were: postgres 1000/
+    run([reference, gateway], async () => ({ postgres: 1_200 * readings++ })),
+    /gateway-redis.*look-ups were: postgres 1200/
   )
 })
 
