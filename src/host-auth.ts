@@ -1,5 +1,6 @@
 /** Better Auth in this process (`hosted`), or somewhere else on the same database (`attached`). */
 import type { FastifyBaseLogger } from 'fastify'
+import { rotationSql } from '../schema/rotation-sql.js'
 import type { AppConfig } from './app-config.js'
 import { markCauses } from './auth/auth-cause.js'
 import type { AuthRoutesOptions } from './auth/auth-routes.js'
@@ -7,6 +8,7 @@ import { type Auth, createAuth } from './auth/better-auth.js'
 import { EndLater } from './auth/end-later.js'
 import { createMailer } from './auth/mail.js'
 import { olderSignatures } from './auth/older-signatures.js'
+import type { SessionRows } from './auth/honest-revoke.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
 import { GuardedSql } from './data/guarded-sql.js'
@@ -45,8 +47,13 @@ export async function hostAuth(
   const connect = () => markCauses(createAuthPool(config.databaseUrl))
   const auth = await createAuth({ env, secrets, connect, shape: data.shape, mailer, log })
   const cookieName = auth.context.authCookies.sessionToken.name
-  const rows = createSessionRows(data.lookups, data.shape)
-  const { endLater, stopEnding } = startEnding(config.databaseUrl, data, log)
+  const rotation = data.rotation === null ? null : rotationSql(data.shape)
+  const rows = createSessionRows(data.lookups, data.shape, rotation)
+  const { endLater, stopEnding } = startEnding(
+    config.databaseUrl,
+    sql => createSessionRows(sql, data.shape, rotation),
+    log
+  )
   const stopSweeping = env.authMode === 'attached' ? async () => {} : startSweeping(config.databaseUrl, data, log)
 
   return {
@@ -93,10 +100,10 @@ function renewalOf({ env, secrets }: AppConfig, { shape, lookups, clock, forget 
 }
 
 /** On a connection of its own: one locked row, tried again and again, must not open the breaker of the look-ups. */
-function startEnding(databaseUrl: string, { shape }: Data, log: FastifyBaseLogger) {
+function startEnding(databaseUrl: string, rowsOn: (sql: GuardedSql) => SessionRows, log: FastifyBaseLogger) {
   const sql = new GuardedSql(() => createLookupPool(databaseUrl, 1))
   const endLater = new EndLater({
-    end: createSessionRows(sql, shape).end,
+    end: rowsOn(sql).end,
     onEnded: (cause, afterMs) => log.info({ event: 'revocation.late', cause, afterMs: Math.round(afterMs) }),
     onGivenUp: (cause, afterMs) => log.error({ event: 'revocation.given_up', cause, afterMs: Math.round(afterMs) })
   })

@@ -18,7 +18,7 @@ export type Doomed =
 export interface SessionRows {
   /** Tokens of the live rows an endpoint is about to end. */
   readonly find: (doomed: Doomed) => Promise<readonly string[]>
-  /** Whether one of these is still live. */
+  /** Whether the session of one of these is still live, under this token or a later one. */
   readonly anyLeft: (tokens: readonly string[]) => Promise<boolean>
   /** `cause`: for the log of every node. `ageMs`: younger sessions are not meant. Rejects when it cannot know. */
   readonly end: (ending: Ending, cause: string, ageMs?: number) => Promise<void>
@@ -51,7 +51,7 @@ export function revocationOf(endpoint: string, credential: Credential, fields: F
     async makeSure(handling) {
       if (signedOut !== null) await rows.end(signedOut, 'sign_out').catch(unavailable)
       granted = [...found, ...handling.ending, ...(signedOut?.tokens ?? [])]
-      if (granted.length > 0 && (await rows.anyLeft(granted).catch(unavailable))) unavailable(null)
+      if (granted.length > 0) await endForCertain(granted, handling.cause ?? 'revoke', rows)
       // Whatever failed on the way, what the client asked for is done.
       if (signedOut !== null) handling.outage = null
     },
@@ -65,6 +65,15 @@ export function revocationOf(endpoint: string, credential: Credential, fields: F
       return { of: 'tokens', tokens: [...tokens] }
     }
   }
+}
+
+/** A look-up that failed may have skipped one of them, and one may have another token by now (R42). */
+async function endForCertain(tokens: readonly string[], cause: string, rows: SessionRows): Promise<void> {
+  for (let attempt = 0; attempt < 2; attempt++) {
+    if (!(await rows.anyLeft(tokens).catch(unavailable))) return
+    await rows.end({ of: 'tokens', tokens }, cause).catch(unavailable)
+  }
+  if (await rows.anyLeft(tokens).catch(unavailable)) unavailable(null)
 }
 
 function doomedBy(endpoint: string, token: string | null, fields: Fields): Doomed | null {

@@ -1,5 +1,9 @@
-/** The session table, asked directly: which rows a revocation is about, whether they are gone, and away with them. */
+/**
+ * The session table, asked directly: which rows a revocation is about, whether they are gone, and away with them.
+ * A session may change its token at any moment (R42): here each of its tokens means it.
+ */
 import { causeMark } from '../../schema/cause-sql.js'
+import type { RotationSql } from '../../schema/rotation-sql.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { GuardedSql } from '../data/guarded-sql.js'
 import { ident, nowAs } from '../data/sql-text.js'
@@ -9,12 +13,18 @@ import type { Doomed, SessionRows } from './honest-revoke.js'
 
 type Statement = readonly [text: string, parameters: readonly string[]]
 
-export function createSessionRows(sql: GuardedSql, shape: AuthShape): SessionRows {
+/** `rotation`: null where tokens stay what they are. */
+export function createSessionRows(sql: GuardedSql, shape: AuthShape, rotation: RotationSql | null): SessionRows {
   const { schema, idKind, tables } = shape
   const table = `${ident(schema)}.${ident(tables.session.name)}`
-  const { token, userId, expiresAt, createdAt } = tables.session.columns
-  if (!token || !userId || !expiresAt || !createdAt) throw new TypeError('a session table that misses columns')
+  const { id, token, userId, expiresAt, createdAt } = tables.session.columns
+  if (!id || !token || !userId || !expiresAt || !createdAt) throw new TypeError('a session table that misses columns')
   const [tokenName, userName] = [ident(token.name), ident(userId.name)]
+  const oneOf = `s.${tokenName} = any($1::text[])`
+  // An array and not a join: so both sides of the OR use their index.
+  const earlier = `s.${ident(id.name)} = any(array(
+  select ${rotation?.sessionOf('offered.token')} from unnest($1::text[]) as offered (token)))`
+  const oneOfThese = rotation === null ? oneOf : `(${oneOf} or ${earlier})`
   const age = `${nowAs(createdAt)} - s.${ident(createdAt.name)}`
   const live = (alias: string) => `${alias}.${ident(expiresAt.name)} > ${nowAs(expiresAt)}`
   const select = `select s.${tokenName} as token from ${table} s`
@@ -38,7 +48,7 @@ export function createSessionRows(sql: GuardedSql, shape: AuthShape): SessionRow
 
   function removalOf(ending: Ending, ageMs: number): Statement {
     if (ending.of === 'tokens') {
-      return [`delete from ${table} where ${tokenName} = any($1::text[])`, [tokensParameter(ending.tokens)]]
+      return [`delete from ${table} s where ${oneOfThese}`, [tokensParameter(ending.tokens)]]
     }
     const theirs = `delete from ${table} s using ${table} me
  where me.${tokenName} = $1 and ${live('me')} and s.${userName} = me.${userName}`
@@ -55,7 +65,7 @@ export function createSessionRows(sql: GuardedSql, shape: AuthShape): SessionRow
       return rows.map(row => row.token)
     },
     async anyLeft(tokens) {
-      const left = `${select} where s.${tokenName} = any($1::text[]) and ${live('s')} limit 1`
+      const left = `${select} where ${oneOfThese} and ${live('s')} limit 1`
       const rows = await sql.query(left, [tokensParameter(tokens)])
       return rows.length > 0
     },

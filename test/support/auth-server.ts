@@ -91,7 +91,7 @@ export async function startAuthServer(
   scope.teardown(() => keyRing.stop())
 
   const { name } = auth.context.authCookies.sessionToken
-  const rows = createSessionRows(guarded, shape)
+  const rows = createSessionRows(guarded, shape, null)
   const endLater = new EndLater({ end: rows.end, onEnded: () => {}, onGivenUp: () => {} })
   scope.teardown(() => endLater.stop())
   const [events, limited, settled] = [[] as AuthEvent[], [] as string[], { count: 0 }]
