@@ -8,7 +8,6 @@ import t from 'tap'
 import { eventually } from '../support/eventually.js'
 import { post, signIn, signUp, startGateway, type TestGateway } from '../support/gateway.js'
 import { openSocket, type TestSocket } from '../support/websocket.js'
-import { frame } from '../support/websocket-frames.js'
 import { startSocketServer } from '../support/websocket-server.js'
 
 const server = await startSocketServer(t)
@@ -61,8 +60,6 @@ async function openStream({ port }: TestGateway, path: string, user: { cookie: s
   await once(answer, 'data')
   return { call, answer, over }
 }
-
-const arrived = ({ received }: TestSocket) => Buffer.concat(received).length
 
 /** Between the line of the revocation and the end of what hung on it. */
 async function lagOf(ends: Promise<unknown>, log: TestGateway['log']): Promise<number> {
@@ -191,33 +188,6 @@ t.test('it ends when the session does, and not where that was renewed', async t 
   t.equal(await events.over, 'cut')
   t.ok(await isAlive(other))
   other.socket.destroy()
-})
-
-t.test('the close frame stands between two frames, never in one', async t => {
-  const user = await signUp(gateway)
-  const whole = frame(Buffer.alloc(100_000, 'x'))
-  server.onFrame = ({ socket }) => {
-    socket.write(whole.subarray(0, 60_000))
-  }
-  const [finishing, stuck] = [await open(gateway, '/ws/finishing', user), await open(gateway, '/ws/stuck', user)]
-  finishing.send('go')
-  stuck.send('go')
-  await eventually(() => arrived(finishing) === 60_000 && arrived(stuck) === 60_000, 'both are in the middle')
-  const upstreamOf = (path: string) => [...server.open].find(({ request }) => request.url === path)?.socket
-  const one = upstreamOf('/ws/finishing')
-  const lines = gateway.log.length
-  await sql`update auth."user" set banned = true where id = ${user.id}`
-  await eventually(() => gateway.log.slice(lines).some(({ event }) => event === 'revocation'), 'the ban is known')
-  one?.write(Buffer.concat([whole.subarray(60_000), frame('secret, and too late')]))
-
-  t.strictSame(await finishing.closed, OVER)
-  t.strictSame(
-    finishing.frames.map(({ data }) => data.length),
-    [100_000, 2 + OVER.reason.length]
-  )
-  t.match(await stuck.closed, { code: Number })
-  t.strictSame(stuck.frames, [], 'what does not go on is cut')
-  server.onFrame = null
 })
 
 t.test('nothing of the client’s reaches the upstream any more', async t => {

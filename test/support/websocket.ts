@@ -30,8 +30,6 @@ export class TestSocket {
   /** After a refusal: its body. */
   body = ''
   readonly frames: Frame[] = []
-  /** Every byte after the handshake. */
-  readonly received: Buffer[] = []
   /** How it ended: the close frame's code, 1005 without one, 1006 for a reset. */
   readonly closed: Promise<{ code: number; reason: string }>
   readonly #parser = new FrameParser()
@@ -104,7 +102,6 @@ export class TestSocket {
       this.body += chunk.toString('utf8')
       return
     }
-    this.received.push(chunk)
     this.frames.push(...this.#parser.push(chunk))
     this.#wake()
   }
