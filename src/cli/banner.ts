@@ -20,7 +20,7 @@ function tryItLines({ baseUrl, requireEmailVerification }: Env): string[] {
     'In another terminal: sign up, call as that user, sign out.',
     '',
     `  curl -sS -c jar.txt ${baseUrl}/api/auth/sign-up/email -H 'content-type: application/json' -d '${person}'`,
-    `  curl -sS -b jar.txt ${baseUrl}/api/hello`,
+    `  curl -sS -b jar.txt -c jar.txt ${baseUrl}/api/hello`,
     `  curl -sS -b jar.txt -X POST ${baseUrl}/api/auth/sign-out -H 'origin: ${baseUrl}'`,
     ...(requireEmailVerification
       ? ['', 'E-mail verification is on: open the link in the log before the second line.']

@@ -11,8 +11,9 @@ import { openLocal } from './local-parts.js'
 export const help = `Usage: session-gateway role EMAIL ROLE
 
 Sets the role of the user with this e-mail address: 'admin', 'user', or several, 'editor,support'. Needs no running
-gateway; every running one knows at once, the triggers see to that. The database is that of DATABASE_DIRECT_URL or
-DATABASE_URL, without either the embedded one.
+gateway; every running one knows at once, the triggers see to that. The user's sessions get a new cookie, or a new
+set-auth-token, with their next answer; the old one ends ten seconds later (SESSION_ROTATE_ON_ROLE_CHANGE=0: never).
+The database is that of DATABASE_DIRECT_URL or DATABASE_URL, without either the embedded one.
 Exit code: 1 there is no such user.`
 
 const ROLES = /^[\w.:-]+(,[\w.:-]+)*$/

@@ -141,8 +141,17 @@ export async function signUp(gateway: TestGateway, role?: string): Promise<TestU
   const response = await post(gateway, '/api/auth/sign-up/email', { name: 'A User', email, password: PASSWORD })
   if (response.status !== 200) throw new Error(`sign-up answered ${response.status}: ${await response.text()}`)
   const { user } = (await response.json()) as { user: { id: string } }
-  if (role !== undefined) await gateway.sql`update auth."user" set role = ${role} where id = ${user.id}`
+  if (role !== undefined) await giveRole(gateway.sql, user.id, role)
   return { id: user.id, email, ...credentialsOf(response) }
+}
+
+/** As if the role had been there before the session, which therefore keeps its token (R42). */
+async function giveRole(sql: Sql, userId: string, role: string): Promise<void> {
+  await sql.begin(async change => {
+    await change`update auth."user" set role = ${role} where id = ${userId}`
+    await change`delete from auth.gateway_rotation_due d using auth.session s
+      where d.session_id = s.id and s.user_id = ${userId}`
+  })
 }
 
 export async function signIn(gateway: TestGateway, email: string): Promise<Pick<TestUser, 'cookie' | 'bearer'>> {
