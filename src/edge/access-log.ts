@@ -68,8 +68,8 @@ function lineWriter(log: Logger): LineWriter {
       `{"level":30${time()},"requestId":"${requestId}","method":"${method}"` +
         `,"path":${JSON.stringify(pathOf(request).slice(0, LONGEST_PATH))},"route":${JSON.stringify(route)}` +
         `,"status":${status},"granted":${granted},"reason":${JSON.stringify(reason)},"source":"${source ?? 'none'}"` +
-        `,"userId":${session === null ? 'null' : JSON.stringify(session.userId)},"authMs":${round(authMs)}` +
-        `,"upstreamMs":${upstreamMs === null ? 'null' : round(upstreamMs)},"totalMs":${round(totalMs)}` +
+        `,"userId":${session === null ? 'null' : JSON.stringify(session.userId)},"authMs":${decimal(authMs)}` +
+        `,"upstreamMs":${upstreamMs === null ? 'null' : decimal(upstreamMs)},"totalMs":${decimal(totalMs)}` +
         `,"ip":"${clientAddress}"}\n`
     )
   }
@@ -88,8 +88,11 @@ function pathOf({ exchange, url, originalUrl }: FastifyRequest): string {
   return (originalUrl.startsWith('/') ? originalUrl : url).replace(/[?#].*/s, '')
 }
 
-function round(ms: number): number {
-  return Math.round(ms * 1000) / 1000
+/** To the microsecond, by whole numbers: spelling a double takes V8 0.2 µs, and a line has three (2026-11-21). */
+function decimal(ms: number): string {
+  const us = Math.round(ms * 1000)
+  const rest = us % 1000
+  return `${(us - rest) / 1000}.${rest > 99 ? '' : rest > 9 ? '0' : '00'}${rest}`
 }
 
 export const accessLog = fp(accessLogPlugin, { name: 'access-log', fastify: '5.x', dependencies: ['begin'] })

@@ -17,29 +17,39 @@ interface Sample {
   readonly value: number
 }
 
+/** One step per label: keys made of several strings would be joined, and hashed anew, for every observation. */
+class CountNode {
+  readonly next = new Map<string, CountNode>()
+  count = 0
+}
+
 export class HotCounter {
   readonly #labelNames: readonly string[]
-  readonly #counts = new Map<string, { readonly labels: readonly string[]; count: number }>()
+  readonly #counts = new CountNode()
 
   constructor(metric: HotMetric, registry: Registry) {
     this.#labelNames = metric.labelNames
-    register(metric, 'counter', () => this.#samples(), registry)
+    register(metric, 'counter', () => samplesBelow(this.#counts, this.#labelNames, {}), registry)
   }
 
   /** In the order of `labelNames`. */
   inc(...labels: readonly string[]): void {
-    const key = labels.join('\n')
-    const known = this.#counts.get(key)
-    if (known === undefined) this.#counts.set(key, { labels, count: 1 })
-    else known.count++
+    let node = this.#counts
+    for (const label of labels) {
+      let next = node.next.get(label)
+      if (next === undefined) {
+        next = new CountNode()
+        node.next.set(label, next)
+      }
+      node = next
+    }
+    node.count++
   }
+}
 
-  #samples(): Sample[] {
-    return [...this.#counts.values()].map(({ labels, count }) => ({
-      labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, labels[i] ?? ''])),
-      value: count
-    }))
-  }
+function samplesBelow(node: CountNode, [name, ...names]: readonly string[], labels: Sample['labels']): Sample[] {
+  if (name === undefined) return [{ labels, value: node.count }]
+  return [...node.next].flatMap(([label, next]) => samplesBelow(next, names, { ...labels, [name]: label }))
 }
 
 interface Distribution {

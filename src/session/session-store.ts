@@ -126,7 +126,8 @@ export class SessionStore {
     const rows = await (tokens.length === 1 && only !== undefined
       ? this.#sql.query<SessionRow>(single, [only])
       : this.#sql.query<SessionRow>(batch, [tokensParameter(tokens)]))
-    const found = new Map(rows.map(row => [row.token, rowToSession(row)]))
+    const found = new Map<string, StoredSession>()
+    for (const row of rows) found.set(row.token, rowToSession(row))
     if (replaced === null) return found
     const unknown = tokens.filter(token => !found.has(token))
     if (unknown.length === 0) return found
