@@ -63,6 +63,12 @@ export class Connection {
     void this.#client.destroy()
   }
 
+  /** After a 101: the socket belongs to whoever was told of it, and nothing of HTTP is left here. */
+  handOver(socket: Socket): void {
+    Reflect.deleteProperty(socket, 'read')
+    this.kill()
+  }
+
   async close(): Promise<void> {
     if (!this.#dead) await this.#client.close()
   }

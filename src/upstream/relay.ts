@@ -128,8 +128,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   onUpgrade(_status: number, rawHeaders: Buffer[], socket: Socket): void {
     const connection = this.#connection as Connection
-    // Nothing of HTTP is left of it.
-    connection.kill()
+    connection.handOver(socket)
     this.#call.upstream.release(connection)
     const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket)
     if (this.#settled || error) socket.destroy()
