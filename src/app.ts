@@ -87,6 +87,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     metrics,
     readPeer: createPeerReader(env.trustedProxies),
     isClosing: () => phase.closing,
+    processes: env.workers,
     isDraining: () => phase.draining,
     https: env.baseUrl.startsWith('https://'),
     corsOrigins: env.corsOrigins,

@@ -13,6 +13,7 @@ import { allowCrossOrigin } from './edge/cross-origin.js'
 import { replyWithErrors, sendError, toGatewayError } from './edge/error-reply.js'
 import { awaitsContinue } from './edge/header-section.js'
 import { type HealthCheck, publicHealth } from './edge/health.js'
+import { guardAgainstOverload } from './edge/overload.js'
 import { type ReplyHeadersOptions, replyHeaders } from './edge/reply-headers.js'
 import { createTargetRewriter } from './edge/request-target.js'
 import { acceptUpgrades, UpgradableMessage } from './edge/upgrades.js'
@@ -20,7 +21,7 @@ import { type GatewayOptions, gateway } from './pipeline/gateway.js'
 import { verify } from './pipeline/verify.js'
 
 export interface PublicListenerOptions
-  extends BeginOptions,
+  extends Omit<BeginOptions, 'overload'>,
     AccessLogOptions,
     ReplyHeadersOptions,
     JwksRoutesOptions,
@@ -31,6 +32,8 @@ export interface PublicListenerOptions
   /** Filled with the connections that are no longer HTTP's. */
   readonly upgraded: Set<Socket>
   readonly checkHealth: HealthCheck
+  /** Of ours on this machine: they share its memory. */
+  readonly processes: number
   /** Null in attached mode: `/api/auth/*` is then a route like any other, or none. */
   readonly authRoutes: AuthRoutesOptions | null
 }
@@ -45,8 +48,11 @@ const MAX_HEADER_BYTES = 16_384
 
 export async function createPublicListener(options: PublicListenerOptions): Promise<FastifyInstance> {
   const app = createHost(options)
-  await app.register(begin, options)
+  const overload = guardAgainstOverload(options.processes, options.metrics, options.log)
+  app.addHook('onClose', async () => overload.stop())
+  // Before anything refuses, or what `begin` refuses would leave no line.
   await app.register(accessLog, options)
+  await app.register(begin, { ...options, overload })
   await app.register(replyHeaders, options)
   // Without a list of origins CORS is the upstreams' own business, preflights included.
   if (options.ownsCors) await allowCrossOrigin(app, options.corsOrigins)

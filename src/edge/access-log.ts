@@ -7,6 +7,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Logger, symbols } from 'pino'
 import type { Exchange } from './exchange.js'
+import { isHealthCheck } from './health.js'
 import type { Metrics } from './metrics.js'
 
 export interface AccessLogOptions {
@@ -30,10 +31,6 @@ const accessLogPlugin: FastifyPluginAsync<AccessLogOptions> = async (scope, { lo
     }
     done()
   })
-}
-
-function isHealthCheck({ url }: FastifyRequest): boolean {
-  return url === '/livez' || url === '/readyz'
 }
 
 function finish(request: FastifyRequest, response: ServerResponse, metrics: Metrics, write: LineWriter): void {
@@ -95,4 +92,5 @@ function decimal(ms: number): string {
   return `${(us - rest) / 1000}.${rest > 99 ? '' : rest > 9 ? '0' : '00'}${rest}`
 }
 
-export const accessLog = fp(accessLogPlugin, { name: 'access-log', fastify: '5.x', dependencies: ['begin'] })
+/** Reads at the end what `begin` makes right behind it. */
+export const accessLog = fp(accessLogPlugin, { name: 'access-log', fastify: '5.x' })

@@ -3,7 +3,8 @@
  * section is one that every server reads alike.
  *
  *   writes  request.exchange
- *   throws  BAD_REQUEST 400, 417, 431 (`checkHeaderSection`, too many hops), DRAINING 503
+ *   throws  BAD_REQUEST 400, 417, 431 (`checkHeaderSection`, too many hops), DRAINING 503,
+ *           AUTH_SERVICE_UNAVAILABLE 503 (overload)
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -14,16 +15,22 @@ import { GatewayError } from '../errors.js'
 import { Exchange } from './exchange.js'
 import type { Peer, PeerReader } from './client-address.js'
 import { checkHeaderSection } from './header-section.js'
+import { isHealthCheck } from './health.js'
+import type { OverloadGuard } from './overload.js'
 
 export interface BeginOptions {
   readonly readPeer: PeerReader
   /** True once the listener is closed and only stragglers on open connections arrive. */
   readonly isClosing: () => boolean
+  readonly overload: Pick<OverloadGuard, 'admit'>
 }
 
 const REQUEST_ID = /^[\w-]{8,64}$/
 
-const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (scope, { readPeer, isClosing }) => {
+const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (
+  scope,
+  { readPeer, isClosing, overload }
+) => {
   scope.decorateRequest('exchange', null as unknown as Exchange)
 
   scope.addHook('onRequest', function begin(request, reply, done) {
@@ -32,6 +39,8 @@ const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (s
     request.exchange = new Exchange(requestIdOf(raw, peer.trusted), peer, raw)
     if (problem !== null) throw problem
     if (isClosing()) throw new GatewayError('DRAINING', { headers: { connection: 'close', 'retry-after': '1' } })
+    // Whoever is asked for a sign of life must give it: this process is to live.
+    if (!isHealthCheck(request)) overload.admit()
     if (isBehindLast(raw, reply.raw)) throw new GatewayError('BAD_REQUEST', { reason: 'after_close' })
     checkHeaderSection(raw)
     done()

@@ -3,7 +3,7 @@
  * down around it. `/readyz`: it can do its work, so send it traffic. The public listener answers with a
  * bare word; the private one tells which part is missing.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 export interface PartHealth {
   readonly ok: boolean
@@ -21,6 +21,11 @@ export type HealthCheck = () => Promise<Health>
 
 /** Many a load balancer asks by HEAD. */
 const method = ['GET', 'HEAD']
+
+/** Asked every few seconds by machines: neither logged nor ever refused. */
+export function isHealthCheck({ url }: FastifyRequest): boolean {
+  return url === '/livez' || url === '/readyz'
+}
 
 export function publicHealth(app: FastifyInstance, check: HealthCheck): void {
   app.route({ method, url: '/livez', handler: (_request, reply) => reply.type('text/plain').send('ok') })

@@ -74,6 +74,7 @@ export class Metrics {
     registers: [this.#registry]
   })
   readonly #rateLimited = this.#counter('rate_limited_total', 'Requests refused by a limit.', ['limit'])
+  readonly #overloaded = this.#counter('overloaded_total', 'Requests refused because there were too many.', ['cause'])
 
   readonly #liveEnded = this.#counter('live_ended_total', 'WebSockets and streams ended by the gateway.', [
     'kind',
@@ -139,6 +140,10 @@ export class Metrics {
 
   rateLimited(limit: string): void {
     this.#rateLimited.inc({ limit })
+  }
+
+  overloaded(cause: string): void {
+    this.#overloaded.inc({ cause })
   }
 
   get contentType(): string {

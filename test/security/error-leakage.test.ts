@@ -118,7 +118,7 @@ const SECRET = 'postgres://gateway:s3cret@10.1.2.3/auth token=abc ada@example.co
 async function startBroken(): Promise<{ port: number; text: () => string }> {
   const { log, text } = capturingLog()
   const app: FastifyInstance = Fastify({ loggerInstance: log, genReqId: () => '' })
-  await app.register(begin, { readPeer: createPeerReader([]), isClosing: () => false })
+  await app.register(begin, { readPeer: createPeerReader([]), isClosing: () => false, overload: { admit() {} } })
   await app.register(replyHeaders, { https: true, isDraining: () => false })
   replyWithErrors(app)
   const failures: Readonly<Record<string, unknown>> = {

@@ -102,7 +102,11 @@ export async function startAuthServer(
     exposeHeadRoutes: false,
     frameworkErrors: (error, request, reply) => sendError(toGatewayError(error), request, reply)
   })
-  await app.register(begin, { readPeer: createPeerReader(env.trustedProxies), isClosing: () => false })
+  await app.register(begin, {
+    readPeer: createPeerReader(env.trustedProxies),
+    isClosing: () => false,
+    overload: { admit() {} }
+  })
   await app.register(replyHeaders, { https: env.baseUrl.startsWith('https'), isDraining: () => false })
   await allowCrossOrigin(app, env.corsOrigins)
   replyWithErrors(app)
