@@ -24,11 +24,14 @@ export interface Workers {
 /** A worker that dies as soon as it is born must not keep a core busy. */
 const REBIRTH_MS = 1_000
 const HEALTH_MS = 1_000
+/** As `npm start` and the image have it; here for whoever starts the first process in another way. */
+const YOUNG_GENERATION = '--max-semi-space-size=64'
 const HEALTH_QUESTION = 'session-gateway:health?'
 
 export function createWorkers(env: Env, local: LocalParts, log: Logger): Workers {
   let closing = false
   const variables = inherited(env, local)
+  cluster.setupPrimary({ execArgv: workerArguments() })
   const metrics = new AggregatorRegistry()
   const privateListener = createPrivateListener({
     log,
@@ -67,6 +70,11 @@ export function answerFirstProcess(app: App): void {
   process.on('message', message => {
     if (message === HEALTH_QUESTION) void app.checkHealth().then(health => process.send?.(health))
   })
+}
+
+function workerArguments(): string[] {
+  const isSet = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some(each => /semi[-_]space/.test(each))
+  return isSet ? process.execArgv : [...process.execArgv, YOUNG_GENERATION]
 }
 
 /** Only what was made here: everything else a worker reads as this process did. */
