@@ -23,7 +23,7 @@ const server = await startSocketServer(t)
 const gateway = await startGateway(t, {
   yaml: `
 upstreams:
-  chat: { targets: ['${server.origin}'], timeout: { connect: 1s, headers: 2s, idle: 1s } }
+  chat: { targets: ['${server.origin}'], timeout: { connect: 1s, headers: 2s, idle: 400ms } }
   gone: { targets: ['http://127.0.0.1:1'] }
   silent: { targets: ['http://127.0.0.1:${(silent.address() as { port: number }).port}'], timeout: { connect: 1s, headers: 1s, idle: 1s } }
 ${ROUTES}`
@@ -84,7 +84,7 @@ t.test('what is sent with the handshake, before its answer, arrives', async t =>
 
 t.test('idle for longer than any timeout of an answer, it stays', async t => {
   const socket = await openSocket(port, '/open/idle')
-  const quiet = await afterAWhile(socket.socket, 1500)
+  const quiet = await afterAWhile(socket.socket, 900)
   t.equal(quiet, 'open')
   socket.send('still here')
   t.equal((await socket.next()).data.toString(), 'still here')

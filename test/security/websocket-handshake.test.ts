@@ -1,7 +1,12 @@
 /** A WebSocket is opened by whoever may call the route, from a page of ours, and by nobody else (H01–H07, H14). */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { signToken } from '../../src/session/credential.js'
+import { createCertificate } from '../support/certificate.js'
 import { eventually } from '../support/eventually.js'
 import { SECRET, signUp, startGateway } from '../support/gateway.js'
 import { exchange, RawConnection } from '../support/raw-http.js'
@@ -227,4 +232,18 @@ t.test('a request behind the handshake is never taken for one (H06)', async t =>
   await behind.closed()
   t.equal(server.requests.length, heard, 'pipelined behind an answer under way')
   t.match(await answerTo('/ws/x'), { status: 101 }, 'and the gateway goes on')
+})
+
+t.test('over TLS the upstream must prove its name (G36)', async t => {
+  const authority = createCertificate({ name: 'test authority', isAuthority: true })
+  const good = await startSocketServer(t, { tls: createCertificate({ name: '127.0.0.1', signedBy: authority }) })
+  const other = await startSocketServer(t, { tls: createCertificate({ name: '127.0.0.9', signedBy: authority }) })
+  const file = join(t.testdir(), 'authority.pem')
+  writeFileSync(file, authority.cert)
+  const script = join(import.meta.dirname, '../support/socket-through-gateway.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import=tsx', script, good.origin, other.origin], {
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: file }
+  })
+  t.strictSame(JSON.parse(stdout), ['echo', '502 UPSTREAM_UNREACHABLE'])
+  t.equal(other.requests.length, 0)
 })
