@@ -11,7 +11,7 @@ import { watchTraffic } from '../support/traffic.js'
 
 const OLDER = 'an-older-secret-of-32-characters-or-more'
 const NAME = 'better-auth.session_token'
-const { gateway, send, user, admin } = await startAttack(t)
+const { gateway, send, user, admin } = await startAttack(t, { env: { SESSION_LOCAL_LEASE: '0' } })
 const traffic = await watchTraffic(t, gateway)
 const [token = '', signature = ''] = user.bearer.split('.')
 const encoded = user.cookie.slice(NAME.length + 1)
