@@ -215,7 +215,6 @@ t.test('while PostgreSQL is away nothing ends; what it says afterwards counts', 
     await openSocket(at.port, '/ws/x', { cookie: user.cookie, origin: own.origin }),
     await openSocket(at.port, '/ws/x', { cookie: bystander.cookie, origin: own.origin })
   ]
-  await own.sql`update auth.session set expires_at = now() + interval '1 day' where user_id = ${user.id}`
   await own.postgres.stop()
   await eventually(
     () => own.log.some(({ event, reason }) => event === 'cache' && reason === 'postgres'),
@@ -223,6 +222,14 @@ t.test('while PostgreSQL is away nothing ends; what it says afterwards counts', 
   )
   t.ok(await isAlive(socket))
   t.ok(await isAlive(other))
+  await own.postgres.restart()
+  await eventually(async () => {
+    await own.sql`update auth."user" set banned = true where id = ${user.id}`
+    return true
+  }, 'it is back')
+  t.strictSame(await socket.closed, OVER)
+  t.ok(await isAlive(other))
+  other.socket.destroy()
 })
 
 t.test('a drain says 1001, ends event streams, and lets downloads finish', async t => {

@@ -62,7 +62,8 @@ tests:
       idleTimeoutMs: 60_000,
       retries: 2,
       health: { path: '/health', intervalMs: 5000 },
-      maxBodyBytes: 10_485_760
+      maxBodyBytes: 10_485_760,
+      maxSockets: 100
     },
     {
       name: 'plain',
@@ -74,7 +75,8 @@ tests:
       idleTimeoutMs: 60_000,
       retries: 0,
       health: null,
-      maxBodyBytes: null
+      maxBodyBytes: null,
+      maxSockets: 100
     }
   ])
   t.strictSame(gateway.routes, [
