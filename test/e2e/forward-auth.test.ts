@@ -46,6 +46,22 @@ async function setScene(t: Test, start: (t: Test, places: Places) => Promise<Fro
   }
 }
 
+/** With the session's cookie; the status of the answer. */
+async function handshake({ front, ada }: Scene, origin: string): Promise<number> {
+  const headers = {
+    Host: 'gw.test',
+    Cookie: ada.cookie,
+    Origin: origin,
+    Upgrade: 'websocket',
+    Connection: 'Upgrade',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ=='
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const [answer] = await exchange(front.port, `GET /app/ws HTTP/1.1\r\n${lines.join('')}\r\n`)
+  return answer.status
+}
+
 for (const [name, start] of [
   ['nginx', startNginx],
   ['Caddy', startCaddy]
@@ -143,6 +159,14 @@ for (const [name, start] of [
       t.equal(service.received.length, before)
       const direct = await get(gateway, '/app/x', { ...lies[0], ...lies[1] })
       t.equal(direct.status, 401)
+    })
+
+    t.test('a WebSocket handshake with a cookie needs an origin of ours, Upgrade or not', async t => {
+      const before = service.received.length
+      t.equal(await handshake(scene, 'https://evil.test'), 403)
+      t.equal(service.received.length, before)
+      t.equal(await handshake(scene, gateway.origin), 200, 'the echo service speaks no WebSocket')
+      t.equal(service.received.length, before + 1)
     })
 
     t.test('the door is shut for clients', async t => {
