@@ -15,7 +15,7 @@ export const help = `Usage: session-gateway doctor [--json]
 Asks the database, Redis and every upstream what a running gateway would need of them, changes nothing, and prints a
 line for each thing, with the SQL or command that mends it: tables, triggers, grants, clocks, connections, LISTEN,
 Redis' version and memory policy, upstreams and their health paths, secrets. Run it where the gateway runs, with
-its environment.
+its environment. Without DATABASE_URL it looks at the embedded PostgreSQL, made first if need be, as by 'start'.
 
   --json   one object: { "ok": true, "checks": [{ "level": "ok", "about": "postgres", "message": "...", "mend": [] }] }
 
