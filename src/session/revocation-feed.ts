@@ -1,18 +1,14 @@
 /**
  * Carries every committed change from PostgreSQL into the caches: twice a second, at every NOTIFY, and on demand
- * before the answer to a revocation leaves. `settle` is that demand; what it waits for is what makes the answer true.
+ * before the answer to a revocation leaves.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { unavailable } from '../data/guarded-sql.js'
-import { Acknowledgements, type Question } from './acknowledgements.js'
-import { type Applied, type Applier, HEARTBEAT_MS } from './applier.js'
+import { Acknowledgements } from './acknowledgements.js'
+import type { Applied, Applier } from './applier.js'
 import type { Fleet } from './fleet.js'
 import type { Outbox, Peer } from './outbox.js'
+import { settle, type Waited } from './settle.js'
 
 const POLL_MS = 500
-/** Two clocks measure the same three seconds. */
-const CLOCK_MARGIN_MS = 100
-const RETRY_MS = 100
 /** Rows are forgotten below a cursor that old: a copy of Redis's data that takes over is seconds old, never minutes. */
 const COLLECT_MS = 15 * 60 * 1000
 
@@ -32,7 +28,7 @@ export interface FeedOptions {
   /** Called when that changes. */
   readonly onChange?: (state: FeedState) => void
   /** How long an answer waited for the other gateways. */
-  readonly onWaited?: (ms: number, outcome: 'alone' | 'acknowledged' | 'lease_ended') => void
+  readonly onWaited?: Waited
 }
 
 export class RevocationFeed {
@@ -41,6 +37,7 @@ export class RevocationFeed {
   #running: Promise<unknown> = Promise.resolve()
   #queued: Promise<Applied> | null = null
   #timer: NodeJS.Timeout | undefined
+  #round: Promise<void> = Promise.resolve()
   #stopped = false
   #state: FeedState | null = null
   #appliedAt = Number.NEGATIVE_INFINITY
@@ -82,6 +79,8 @@ export class RevocationFeed {
     this.#stopped = true
     clearTimeout(this.#timer)
     await (this.#queued ?? this.#running).catch(() => {})
+    // A registration that is still under way would come after the one that strikes us off.
+    await this.#round
     if (this.#options.hasOutbox) await this.#options.fleet.leave().catch(() => {})
   }
 
@@ -92,54 +91,15 @@ export class RevocationFeed {
     else this.#acknowledgements.hear(message)
   }
 
-  /**
-   * Resolves when everything committed before the call is in force on every node. Throws AUTH_SERVICE_UNAVAILABLE when
-   * PostgreSQL cannot say what was committed, or when a gateway that we do not reach may go on without PostgreSQL.
-   */
+  /** See `settle`; without an outbox there is nothing that could be settled. */
   async settle(): Promise<void> {
     if (!this.#options.hasOutbox) return
-    const begunAt = performance.now()
-    // Asked early, so that the others apply it while we do.
-    let question = this.#others.length > 0 ? this.#acknowledgements.ask() : null
-    try {
-      for (;;) {
-        const { nonce, others } = await this.#applyAfterNow()
-        if (others.length > 0) question ??= this.#acknowledgements.ask()
-        if (!this.#options.hasRedis || nonce !== '' || this.#appliedByOthers(question)) {
-          return await this.#waitForOthers(others, question, begunAt)
-        }
-        // By then every heartbeat that does not know of the change has lapsed, unless another keeps one alive on its own.
-        const lapsesAt = Math.max(begunAt + HEARTBEAT_MS, this.#options.fleet.bridgedUntil)
-        if (performance.now() >= lapsesAt + CLOCK_MARGIN_MS) {
-          if (others.some(({ grace }) => grace)) throw unavailable('grace_lease_elsewhere')
-          return await this.#waitForOthers(others, question, begunAt)
-        }
-        await Promise.race([question?.next(), sleep(RETRY_MS)])
-      }
-    } finally {
-      question?.close()
-    }
-  }
-
-  /** Another node that reaches the very data we last saw has applied the change in it. */
-  #appliedByOthers(question: Question | null): boolean {
-    const nonce = this.#options.applier.lastNonce
-    return nonce !== '' && [...(question?.answers.values() ?? [])].includes(nonce)
-  }
-
-  /** Until the last of them has answered, or may no longer use what it had in memory when we began. */
-  async #waitForOthers(others: readonly Peer[], question: Question | null, begunAt: number): Promise<void> {
-    const waitedFrom = performance.now()
-    for (;;) {
-      const silent = others.filter(({ id, leaseMs }) => leaseMs > 0 && question?.answers.has(id) !== true)
-      const end = begunAt + CLOCK_MARGIN_MS + Math.max(0, ...silent.map(({ leaseMs }) => leaseMs))
-      const now = performance.now()
-      if (silent.length === 0 || now >= end) {
-        const outcome = others.length === 0 ? 'alone' : silent.length === 0 ? 'acknowledged' : 'lease_ended'
-        return this.#options.onWaited?.(now - waitedFrom, outcome)
-      }
-      await Promise.race([question?.next(), sleep(end - now)])
-    }
+    await settle({
+      ...this.#options,
+      apply: () => this.#applyAfterNow(),
+      ask: () => this.#acknowledgements.ask(),
+      expectsOthers: this.#others.length > 0
+    })
   }
 
   /** An application that begins after this call; all who call before it begins share it. */
@@ -176,7 +136,7 @@ export class RevocationFeed {
     // At least two proofs in a lease, or memory would be out of use between them.
     const pollMs = localLeaseMs === 0 ? POLL_MS : Math.min(POLL_MS, localLeaseMs / 2)
     this.#timer = setTimeout(() => {
-      void this.#applyAfterNow()
+      this.#round = this.#applyAfterNow()
         .then(({ nonce }) => this.#afterPoll(nonce !== ''))
         .catch(() => {})
         .finally(() => this.#schedule())

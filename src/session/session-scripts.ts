@@ -101,9 +101,12 @@ return 1`
 /**
  * KEYS state alive  ARGV nonce beats epoch next-cursor until-ms, the first two as the poll began with them
  * → the number of this beat, or 0 when the state is not one that the poll can speak for: begun anew, gone back
- * (a failover to a replica that lags), or already of a later epoch.
+ * (a failover to a replica that lags), or already of a later epoch; or when its time was over before it came, since
+ * the cursor may move only together with the heartbeat.
  */
 export const BEAT = `
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[5]) then return 0 end
 local state = redis.call('GET', KEYS[1]) or ''
 local database, epoch, nonce, beats, cursor = string.match(state, '^([^|]*)|(%d+)|([^|]*)|(%d+)|(%d+)$')
 if nonce ~= ARGV[1] or tonumber(beats) < tonumber(ARGV[2]) or tonumber(epoch) > tonumber(ARGV[3]) then return 0 end

@@ -90,7 +90,11 @@ export async function startGateway(t: Scope, options: GatewayOptions = {}): Prom
   if (gateway === null || env.databaseUrl === null) throw new Error('a test gateway has a file and a database')
   const log: Record<string, unknown>[] = []
   const logger = pino({ level: env.logLevel, base: null }, { write: line => void log.push(JSON.parse(line)) })
-  const parts = { databaseUrl: env.databaseUrl, databaseDirectUrl: env.databaseDirectUrl ?? env.databaseUrl, secrets: env.secrets }
+  const parts = {
+    databaseUrl: env.databaseUrl,
+    databaseDirectUrl: env.databaseDirectUrl ?? env.databaseUrl,
+    secrets: env.secrets
+  }
   const app = await createApp({ env, gateway, ...parts }, logger)
   const sql = postgres(database.superUrl, { max: 2, onnotice: () => {} })
   t.teardown(async () => {
