@@ -35,7 +35,8 @@ const heads = new WeakMap<IncomingMessage, Buffer>()
 
 /** Null: an ordinary request. */
 export function handshakeOf(request: IncomingMessage): { readonly socket: Socket; readonly head: Buffer } | null {
-  const head = heads.get(request)
+  // Asked of every request.
+  const head = request.headers.upgrade === undefined ? undefined : heads.get(request)
   return head === undefined ? null : { socket: request.socket, head }
 }
 

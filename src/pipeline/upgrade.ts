@@ -30,6 +30,8 @@ const upgradePlugin: FastifyPluginAsync<UpgradeOptions> = async (scope, { upstre
   scope.addHook('onRequest', function upgrade({ raw, exchange }, reply, done) {
     if (raw.headers.upgrade === undefined) return done()
     checkHandshake(raw)
+    // Nobody is there any more, and nothing would say so again: no answer, and no place taken.
+    if (raw.socket.destroyed) return
     const { session } = exchange
     if (session !== null && handshakeOf(raw) !== null) {
       const { name, maxSockets } = upstreamOf(exchange.route as Route)

@@ -1,6 +1,7 @@
 /** A WebSocket is opened by whoever may call the route, from a page of ours, and by nobody else (H01–H07, H14). */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,6 +23,7 @@ upstreams:
 routes:
   - { name: admin, path: /ws/admin/*, upstream: chat, access: { roles: [admin] } }
   - { name: ws, path: /ws/*, upstream: chat, access: session }
+  - { name: strict, path: /strict/*, upstream: chat, access: session, consistency: strict }
   - { name: open, path: /open/*, upstream: chat, access: public }
   - { name: any-origin, path: /any/*, upstream: chat, access: session, originCheck: false }
   - { name: posts, path: /posts/*, methods: [POST], upstream: chat, access: session }
@@ -215,6 +217,31 @@ t.test('one user holds so many sockets and no more (H14)', async t => {
   await eventually(async () => (await answerTo('/ws/x')).status === 101, 'there is room again')
   for (const each of held) each.socket.destroy()
   await eventually(() => server.open.size === 0, 'all are gone')
+})
+
+async function drop(): Promise<void> {
+  const { socket, closed } = dial(port, '/strict/x', own)
+  await once(socket, 'connect')
+  // While the gateway asks PostgreSQL, more or less.
+  setImmediate(() => socket.resetAndDestroy())
+  await closed
+}
+
+async function statusOf(path: string): Promise<number | undefined> {
+  const socket = dial(port, path, own)
+  const answer = await socket.answer
+  socket.socket.destroy()
+  await socket.closed
+  return answer?.status
+}
+
+t.test('who goes away before the answer takes no place with him', async t => {
+  server.onHandshake = (_request, socket) => socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+  for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 10 }, drop))
+  server.onHandshake = null
+  await eventually(async () => (await statusOf('/ws/x')) === 101, 'there is room for the next')
+  await eventually(() => server.open.size === 0, 'all are gone')
+  t.ok(server.requests.length > 0)
 })
 
 t.test('a request behind the handshake is never taken for one (H06)', async t => {
