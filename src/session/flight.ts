@@ -5,7 +5,7 @@ import type { LocalCache } from './local-cache.js'
 import { hashToken, type Lookup, type LookupSource, type Session, type TokenHash } from './session.js'
 import type { FillTicket } from './session-cache.js'
 import type { StoredSession } from './session-query.js'
-import type { StoreWaiter } from './session-store.js'
+import type { StoreWaiter } from './store-waiter.js'
 
 export type LookupOutcome = 'live' | 'not_live' | 'banned' | 'unavailable'
 

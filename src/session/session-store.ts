@@ -1,8 +1,8 @@
 /**
  * The truth: asks PostgreSQL whether a token's session is live. Tokens of one event-loop turn go together, one as a
  * plain prepared statement, several as one `= ANY`; while every slot is busy they gather for the next statement.
- * A statement costs this process 60 µs and PostgreSQL 100, a token in it 2 and 10 (2026-11-21), so beside two that are
- * under way a third goes out only for many, or after a while.
+ * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100 (2026-11-21): beside two
+ * that are under way a third goes out for many tokens, or after a while.
  *
  * Nobody joins a statement that was already sent (revocation.md, counterexample 10): whoever comes later for the
  * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
@@ -18,6 +18,7 @@ import {
   type StoredSession,
   tokensParameter
 } from './session-query.js'
+import { forEach, type StoreWaiter, withoutOld } from './store-waiter.js'
 
 /** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
@@ -29,24 +30,13 @@ const SOON_MS = 5
 const MAX_WAIT_MS = 250
 const SWEEP_MS = 50
 
-/** Somebody who waits for an answer. Chained by `next` with the others who wait for the same token. */
-export interface StoreWaiter {
-  readonly token: string
-  next: StoreWaiter | null
-  /** performance.now() when it began to wait for a statement. */
-  since: number
-  /** Null: unknown or expired. `askedAt`: performance.now() just before the statement was sent. */
-  found(stored: StoredSession | null, askedAt: number): void
-  failed(error: GatewayError): void
-}
-
 export class SessionStore {
   readonly #sql: GuardedSql
   readonly #query: SessionQuery
   readonly #waiting = new Map<string, StoreWaiter>()
   /** Tokens of statements under way, each with those who came too late for it. */
   readonly #sent = new Map<string, StoreWaiter | null>()
-  #free: number
+  readonly #slots: number
   #underWay = 0
   #lastSentAt = 0
   #scheduled = false
@@ -57,7 +47,7 @@ export class SessionStore {
   constructor(sql: GuardedSql, query: SessionQuery, slots: number) {
     this.#sql = sql
     this.#query = query
-    this.#free = slots
+    this.#slots = slots
   }
 
   /** The answer comes by `found` or `failed`, never before this returns except when the queue is full. */
@@ -93,7 +83,7 @@ export class SessionStore {
   }
 
   #sendWaiting(): void {
-    while (this.#free > 0 && this.#waiting.size > 0) {
+    while (this.#underWay < this.#slots && this.#waiting.size > 0) {
       if (this.#isTooSoon()) {
         this.#sendSoon()
         break
@@ -111,8 +101,8 @@ export class SessionStore {
   }
 
   #isTooSoon(): boolean {
-    const isFull = this.#waiting.size >= MANY || this.#underWay < AT_ONCE
-    return !isFull && performance.now() - this.#lastSentAt < SOON_MS
+    if (this.#underWay < AT_ONCE || this.#waiting.size >= MANY) return false
+    return performance.now() - this.#lastSentAt < SOON_MS
   }
 
   /** For the case that none of those under way is answered before. */
@@ -126,7 +116,6 @@ export class SessionStore {
   }
 
   async #send(batch: readonly StoreWaiter[]): Promise<void> {
-    this.#free--
     this.#underWay++
     const askedAt = performance.now()
     this.#lastSentAt = askedAt
@@ -140,7 +129,6 @@ export class SessionStore {
       const error = cause instanceof GatewayError ? cause : unavailable('postgres', cause)
       for (const first of batch) forEach(first, waiter => waiter.failed(error))
     }
-    this.#free++
     this.#underWay--
     for (const { token } of batch) {
       const late = this.#sent.get(token) ?? null
@@ -187,25 +175,4 @@ export class SessionStore {
       if (late || this.#waiting.size > 0) this.#sweepLater()
     }, SWEEP_MS)
   }
-}
-
-function forEach(first: StoreWaiter | null, answer: (waiter: StoreWaiter) => void): void {
-  for (let waiter = first; waiter !== null; waiter = waiter.next) answer(waiter)
-}
-
-/** Refuses those who have waited since before `tooOld`. */
-function withoutOld(first: StoreWaiter | null, tooOld: number): StoreWaiter | null {
-  let left: StoreWaiter | null = null
-  let waiter = first
-  while (waiter !== null) {
-    const { next } = waiter
-    if (waiter.since < tooOld) {
-      waiter.failed(unavailable('queue_wait'))
-    } else {
-      waiter.next = left
-      left = waiter
-    }
-    waiter = next
-  }
-  return left
 }
