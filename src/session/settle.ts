@@ -46,7 +46,7 @@ export async function settle({ apply, ask, expectsOthers, ...options }: SettleOp
       // By then every heartbeat that does not know of the change has lapsed, unless another keeps one alive on its own.
       const lapsesAt = Math.max(begunAt + HEARTBEAT_MS, fleet.bridgedUntil)
       if (performance.now() >= lapsesAt + CLOCK_MARGIN_MS) {
-        if (others.some(({ grace }) => grace)) throw unavailable('grace_lease_elsewhere')
+        if (others.some(peer => mayBridge(peer, question))) throw unavailable('grace_lease_elsewhere')
         return await waitForOthers(others, question, begunAt, onWaited)
       }
       await nextAnswer(question, RETRY_MS)
@@ -59,6 +59,11 @@ export async function settle({ apply, ask, expectsOthers, ...options }: SettleOp
 /** Another node that reaches the very data we last saw has applied the change in it. */
 function isAppliedByOthers(question: Question | null, lastNonce: string): boolean {
   return lastNonce !== '' && [...(question?.answers.values() ?? [])].includes(lastNonce)
+}
+
+/** Who has applied the change in Redis, be it another one than ours, can keep nothing alive that does not know of it. */
+function mayBridge({ id, grace }: Peer, question: Question | null): boolean {
+  return grace && (question?.answers.get(id) ?? '') === ''
 }
 
 /** Until the last of them has answered, or may no longer use what it had in memory when we began. */
