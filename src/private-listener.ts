@@ -17,5 +17,8 @@ export function createPrivateListener({ log, checkHealth, metrics }: PrivateList
   })
   privateHealth(app, checkHealth)
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()))
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).type('text/plain').send('Nothing here. There are /livez, /readyz and /metrics.\n')
+  )
   return app
 }

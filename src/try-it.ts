@@ -11,6 +11,13 @@ export interface TryIt {
   close: () => Promise<void>
 }
 
+/** The routes of try-it mode. */
+export const TRY_IT_ROUTES: readonly RouteConfig[] = [
+  route('try-it-public', '/api/public/*', 'public'),
+  route('try-it-admin', '/api/admin/*', { roles: ['admin'] }),
+  route('try-it', '/api/*', 'session')
+]
+
 export async function startTryIt(): Promise<TryIt> {
   const server = createServer((request, response) => {
     const body = { youCalled: `${request.method} ${request.url}`, upstreamReceived: request.headers }
@@ -23,11 +30,7 @@ export async function startTryIt(): Promise<TryIt> {
   return {
     gateway: {
       upstreams: [echoUpstream(`http://127.0.0.1:${port}`)],
-      routes: [
-        route('try-it-public', '/api/public/*', 'public'),
-        route('try-it-admin', '/api/admin/*', { roles: ['admin'] }),
-        route('try-it', '/api/*', 'session')
-      ],
+      routes: TRY_IT_ROUTES,
       tests: [],
       placeOf: () => 'try-it mode'
     },

@@ -5,6 +5,7 @@ import { loadConfig } from '../config/load-config.js'
 import { explain, type Question } from '../routes/explain.js'
 import { checkRoutes } from '../routes/route-rules.js'
 import { RouteTable } from '../routes/route-table.js'
+import { TRY_IT_ROUTES } from '../try-it.js'
 
 export const help = `Usage: session-gateway explain METHOD URL [options]
 
@@ -26,8 +27,8 @@ export async function run(args: string[]): Promise<number> {
   if (method === undefined || url === undefined || positionals.length > 2) throw new Error('METHOD and URL are needed.')
 
   const { env, gateway } = loadConfig(environment(), checkRoutes)
-  if (gateway === null) throw new Error('There is no gateway.yaml to explain.')
-  const table = RouteTable.compile(gateway.routes, { authMode: env.authMode })
+  if (gateway === null) console.log('No gateway.yaml: the routes of try-it mode.')
+  const table = RouteTable.compile(gateway?.routes ?? TRY_IT_ROUTES, { authMode: env.authMode })
   const { host, target } = splitUrl(url)
   const question: Question = {
     method: method.toUpperCase(),

@@ -3,6 +3,7 @@
  * `session-gateway <command>`. A command is a module with `run` and `help`, loaded only when it is asked for.
  * Exit codes: 0 fine, 1 failed, 78 configuration error (sysexits EX_CONFIG).
  */
+import { readFile } from 'node:fs/promises'
 import { ConfigError } from '../errors.js'
 import { printProblems } from './problems.js'
 
@@ -29,13 +30,17 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   .join('\n')}
 
-session-gateway <command> --help says more.`
+session-gateway <command> --help says more; --version says which one this is.`
 
 async function main([name = '--help', ...args]: string[]): Promise<number> {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) {
     if (name === '--help' || name === '-h' || name === 'help') {
       console.log(HELP)
+      return 0
+    }
+    if (name === '--version' || name === '-v') {
+      console.log(await ownVersion())
       return 0
     }
     console.error(`There is no command '${name}'.\n\n${HELP}`)
@@ -55,6 +60,15 @@ async function main([name = '--help', ...args]: string[]): Promise<number> {
     )
     return 1
   }
+}
+
+/** The nearest package.json upwards: this file is run from src/ and from dist/src/. */
+async function ownVersion(): Promise<string> {
+  for (const above of ['../../package.json', '../../../package.json']) {
+    const text = await readFile(new URL(above, import.meta.url), 'utf8').catch(() => null)
+    if (text !== null) return (JSON.parse(text) as { version: string }).version
+  }
+  return 'unknown'
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -1,6 +1,6 @@
 /** The program as a shell sees it: words out, exit codes, and nothing started. */
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Command } from '../../../src/cli/main.js'
@@ -34,6 +34,17 @@ function sessionGateway(cwd: string, args: string[], env: NodeJS.ProcessEnv = {}
     )
   })
 }
+
+t.test('--version is that of package.json', async t => {
+  const { code, stdout } = await sessionGateway(t.testdir({}), ['--version'])
+  t.strictSame([code, stdout], [0, `${JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version}\n`])
+})
+
+t.test('explain without a gateway.yaml speaks of the routes of try-it mode', async t => {
+  const { code, stdout } = await sessionGateway(t.testdir({}), ['explain', 'GET', '/api/admin/x', '--role', 'user'])
+  t.equal(code, 0)
+  t.match(stdout, /try-it mode[\s\S]*try-it-admin[\s\S]*INSUFFICIENT_ROLE/)
+})
 
 t.test('no command and --help list the commands; an unknown one fails with the list', async t => {
   const dir = t.testdir({})
