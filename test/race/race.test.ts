@@ -9,10 +9,10 @@ import { runRace } from './race.js'
 
 const SESSIONS = 1000
 const NAIVE_SESSIONS = 200
+/** One node answers from memory, the other from Redis. */
+const own = async () => [{}, { SESSION_LOCAL_LEASE: '0' }] as const
 
 t.test('no request sent after the answer to a sign-out is accepted', async t => {
-  // One node answers from memory, the other from Redis.
-  const own = async () => [{}, { SESSION_LOCAL_LEASE: '0' }] as const
   const pair = await startGatewayPair(t, { env: { LOG_LEVEL: 'error' }, own })
   const create = async (sessions: number) => (await pair.person({ sessions })).sessions
 
