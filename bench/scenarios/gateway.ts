@@ -3,7 +3,7 @@
  * with its log (to a file) and its metrics on.
  */
 import { once } from 'node:events'
-import { truncate, writeFile } from 'node:fs/promises'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/data/postgres-cluster.js'
@@ -87,7 +87,7 @@ async function openGateway(stack: Stack, store: StoreName, variables: Record<str
   await seedDatabase(stack.databaseUrl(store), 'auth', stack.sessions)
 
   const log = join(stack.folder, `${store}.log`)
-  const command = [...stack.placement.gatePrefix, process.execPath, join(dist, 'server.js')]
+  const command = [...stack.placement.gatePrefix, process.execPath, ...(await shippedFlags()), join(dist, 'server.js')]
   const { child, pid } = await start({ name: store, command, env, stdoutFile: log })
   await Promise.race([ready(`http://127.0.0.1:${port}/readyz`), failure(child)])
   return {
@@ -96,6 +96,12 @@ async function openGateway(stack: Stack, store: StoreName, variables: Record<str
     lookups: () => countLookups(`http://127.0.0.1:${opsPort}/metrics`),
     tidy: () => truncate(log)
   }
+}
+
+/** Those of Node that `npm start` gives. */
+async function shippedFlags(): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  return scripts.start.split(' ').filter(word => word.startsWith('--'))
 }
 
 async function environment(

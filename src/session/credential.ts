@@ -55,16 +55,18 @@ export function createCredentialReader(options: CredentialOptions): CredentialRe
   const { cookieName, bearerUnsigned } = options
   const keys = verifyingKeys(options.secrets)
   // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost.
-  const verified = new LRUCache<string, Credential>({ max: REMEMBERED })
+  const verified = {
+    cookie: new LRUCache<string, Credential>({ max: REMEMBERED }),
+    bearer: new LRUCache<string, Credential>({ max: REMEMBERED })
+  } as const
 
   function verifyOnce(written: string, source: CredentialSource): Credential | null {
-    const key = source + written
-    const known = verified.get(key)
+    const known = verified[source].get(written)
     if (known !== undefined) return known
     const signed = verifySigned(written, keys)
     if (signed === null) return null
     const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
-    verified.set(key, credential)
+    verified[source].set(written, credential)
     return credential
   }
 

@@ -94,6 +94,7 @@ export class RedisSessionCache {
     const lease = this.#unique()
     const keys = [`${PREFIX}alive`, `${PREFIX}q`]
     for (const hash of hashes) keys.push(`${PREFIX}s:${hash}`, `${PREFIX}l:${hash}`)
+    const sentAt = performance.now()
     try {
       const reply = (await this.#lookup(keys.length, keys, [bindPrefix(run), lease, LEASE_MS, database])) as (
         | string
@@ -104,7 +105,7 @@ export class RedisSessionCache {
       if (typeof alive !== 'string' || typeof mark !== 'string' || run !== this.#link.run) return null
       return { ticket: { run, alive, mark, lease }, answers: reply.slice(2).map(readAnswer) }
     } catch {
-      breaker.failed()
+      breaker.failed(sentAt)
       return null
     }
   }
