@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from './clock.js'
 import type { AppConfig } from './app-config.js'
+import { createRouting } from './app-routing.js'
 import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
@@ -15,18 +16,18 @@ import { checkHealthOf, type HealthCheck, type PartHealth } from './edge/health.
 import { limitStore } from './edge/limit-store.js'
 import { Metrics } from './edge/metrics.js'
 import { allowedOrigins } from './edge/request-origin.js'
-import { ConfigError } from './errors.js'
 import { hostAuth } from './host-auth.js'
 import { AssertionIssuer } from './identity/assertion.js'
 import { KeyRing } from './identity/key-ring.js'
 import { type Data, openData } from './open-data.js'
 import { createPrivateListener } from './private-listener.js'
 import { createPublicListener } from './public-listener.js'
-import { type Route, RouteTable } from './routes/route-table.js'
+import type { RouteTable } from './routes/route-table.js'
 import { createCredentialReader } from './session/credential.js'
 import { SessionResolver } from './session/resolve-session.js'
 import { SessionCookies } from './upstream/session-cookies.js'
-import { type Upstream, Upstreams } from './upstream/upstream-pool.js'
+import { Upstreams } from './upstream/upstream-pool.js'
+import { tellTarget, upstreamLevels, upstreamsHealth } from './upstream-report.js'
 
 export interface App {
   readonly publicListener: FastifyInstance
@@ -62,7 +63,7 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
   const phase = { draining: false, closing: false }
   const upgraded = new Set<Socket>()
   const canSign = data.shape.tables.jwks !== undefined
-  let routing = createRouting(config.gateway, env, canSign, new Upstreams([]))
+  let routing = createRouting(config.gateway, env, canSign, new Upstreams([], change => tellTarget(log, change)))
   const auth = await hostAuth(config, data, metrics, log)
   const readCredential = createCredentialReader({
     cookieName: auth.cookieName,
@@ -72,7 +73,12 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
   const keyRing = new KeyRing(auth.loadKeys, systemClock)
   await keyRing.start()
   const signs = () => routing.gateway.upstreams.some(({ audience }) => audience !== null)
-  const parts = { ...data.health, signingKey: async () => keyHealth(keyRing, signs()) }
+  const parts = {
+    ...data.health,
+    signingKey: async () => keyHealth(keyRing, signs()),
+    upstreams: async () => upstreamsHealth(routing.upstreams.all)
+  }
+  metrics.upstreamLevels = () => upstreamLevels(routing.upstreams.all)
   const checkHealth = checkHealthOf(parts, () => phase.draining)
 
   const resolver = new SessionResolver({
@@ -144,32 +150,6 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
       await data.close()
     }
   }
-}
-
-interface Routing {
-  readonly gateway: GatewayFile
-  readonly table: RouteTable
-  readonly upstreams: Upstreams
-  readonly upstreamOf: (route: Route) => Upstream
-}
-
-/** The table is compiled first: if it has problems, the upstreams stay as they are. */
-function createRouting(gateway: GatewayFile, env: Env, canSign: boolean, upstreams: Upstreams): Routing {
-  const { placeOf } = gateway
-  if (!canSign) refuseAudiences(gateway)
-  const table = RouteTable.compile(gateway.routes, { authMode: env.authMode, placeOf })
-  upstreams.replace(gateway.upstreams)
-  const byName = new Map(gateway.upstreams.map(({ name }) => [name, upstreams.get(name)]))
-  return { gateway, table, upstreams, upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream) }
-}
-
-/** An assertion that can never be signed would make every request to that upstream a 503. */
-function refuseAudiences({ upstreams, placeOf }: GatewayFile): void {
-  const message = "needs the jwks table of Better Auth's jwt plugin, which this database does not have"
-  const problems = upstreams
-    .filter(({ audience }) => audience !== null)
-    .map(({ name }) => ({ place: placeOf(['upstreams', name, 'audience']), message }))
-  if (problems.length > 0) throw new ConfigError(problems)
 }
 
 function keyHealth({ ready }: KeyRing, needed: boolean): PartHealth {

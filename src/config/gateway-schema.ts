@@ -28,7 +28,11 @@ const timeout = map({
 
 const health = map({
   path: urlPath.describe('Asked by GET; 2xx is healthy.'),
-  interval: duration.default('5s').describe('Between two questions.')
+  interval: duration
+    .default('5s')
+    .describe(
+      'Between two questions, give or take a tenth. An answer may take 2 s, or `timeout.headers` if that is less.'
+    )
 })
 
 export const upstreamSchema = map({
@@ -42,8 +46,8 @@ export const upstreamSchema = map({
   timeout: timeout.prefault({}).describe('How long the upstream may take.'),
   retries: count(0, 10)
     .default(0)
-    .describe('Further attempts at idempotent requests without a body. Read, and not in force yet.'),
-  health: health.optional().describe('Leaves out targets that do not answer. Read, and not in force yet.'),
+    .describe('Further attempts at idempotent requests without a body, when the connection fails before an answer.'),
+  health: health.optional().describe('Asks the targets, and leaves out those that are not well.'),
   maxBody: size.optional().describe('Largest request body, 413 beyond. Default: no limit, always streamed.'),
   maxSockets: count(1, 1_000_000)
     .default(100)

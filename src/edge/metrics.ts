@@ -81,6 +81,9 @@ export class Metrics {
     'reason'
   ])
 
+  /** Shown beside the other breakers. */
+  upstreamLevels: () => Readonly<Record<string, number>> = () => ({})
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
     // With WORKERS the first process collects from all of them.
@@ -89,7 +92,8 @@ export class Metrics {
 
   /** Gauges know their value only when asked; the sources exist after the metrics do. */
   watch({ breakers, poolConnections, heartbeatAgeMs, pollAgeMs, outboxRows }: Gauges): void {
-    this.#gauges('breaker_state', '0 closed, 0.5 half-open, 1 open.', 'dependency', breakers)
+    const all = () => ({ ...breakers(), ...this.upstreamLevels() })
+    this.#gauges('breaker_state', '0 closed, 0.5 half-open, 1 open.', 'dependency', all)
     this.#gauges('postgres_pool_connections', 'Connections of the look-up pool.', 'state', poolConnections)
     this.#gauge('poll_age_seconds', 'Since this process last applied the outbox.', () => pollAgeMs() / 1000)
     if (heartbeatAgeMs !== null) {
@@ -188,6 +192,7 @@ export class Metrics {
       labelNames: [label],
       registers,
       collect: () => {
+        gauge.reset()
         for (const [key, value] of Object.entries(read())) gauge.set({ [label]: key }, value)
       }
     })

@@ -7,7 +7,9 @@
 import type { Socket } from 'node:net'
 import { buildConnector, Client, type Dispatcher } from 'undici'
 import type { UpstreamConfig } from '../config/gateway-file.js'
+import type { GatewayError } from '../errors.js'
 import { withoutContinue } from './interim.js'
+import { type HealthListener, TargetHealth } from './target-health.js'
 
 /** A bulkhead: one slow target cannot take every socket of the process. */
 const MAX_CONNECTIONS = 1024
@@ -20,6 +22,7 @@ export class Connection {
   #awaitsAnswer = false
   #served = 0
   #dead = false
+  #connected = false
 
   constructor(target: Target, connector: buildConnector.connector, options: Client.Options) {
     this.target = target
@@ -28,6 +31,7 @@ export class Connection {
       connect: (address, callback) =>
         connector(address, (...result) => {
           this.#served = 0
+          this.#connected = result[0] === null
           if (result[0] === null) this.#adopt(result[1])
           callback(...result)
         })
@@ -37,6 +41,11 @@ export class Connection {
   /** Answered a call since it was opened: it may have died unnoticed while idle. Sent again, a call opens a new one. */
   get hasServed(): boolean {
     return this.#served > 0
+  }
+
+  /** False after a failure: the connection for the call did not come about, so the target has seen nothing of it. */
+  get wasConnected(): boolean {
+    return this.#connected
   }
 
   send(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
@@ -86,10 +95,11 @@ export class Connection {
   }
 }
 
-type Timeouts = Pick<UpstreamConfig, 'connectTimeoutMs' | 'headersTimeoutMs' | 'idleTimeoutMs'>
+type TargetConfig = Pick<UpstreamConfig, 'connectTimeoutMs' | 'headersTimeoutMs' | 'idleTimeoutMs' | 'health'>
 
 export class Target {
   readonly origin: string
+  readonly health: TargetHealth
   readonly #connector: buildConnector.connector
   readonly #options: Client.Options
   /** The last one used is the first to be used again: the others reach their idle timeout. */
@@ -97,8 +107,10 @@ export class Target {
   #open = 0
   #closed = false
 
-  constructor(origin: string, { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs }: Timeouts) {
+  constructor(origin: string, config: TargetConfig, onChange: HealthListener) {
+    const { connectTimeoutMs, headersTimeoutMs, idleTimeoutMs } = config
     this.origin = origin
+    this.health = new TargetHealth(config.health !== null, onChange)
     // Said explicitly: NODE_TLS_REJECT_UNAUTHORIZED=0 does not reach these connections.
     this.#connector = buildConnector({ timeout: connectTimeoutMs, rejectUnauthorized: true })
     this.#options = {
@@ -121,6 +133,11 @@ export class Target {
     if (this.#open >= MAX_CONNECTIONS) return null
     this.#open++
     return new Connection(this, this.#connector, this.#options)
+  }
+
+  /** A call has failed before its answer began. What is not the target's doing does not count. */
+  blame({ code, reason }: GatewayError, startedAt: number, { wasConnected }: Connection): void {
+    if (code.startsWith('UPSTREAM_')) this.health.failed(reason ?? code.toLowerCase(), startedAt, wasConnected)
   }
 
   giveBack(connection: Connection): void {

@@ -7,39 +7,22 @@ import type { Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { GatewayError } from '../errors.js'
 import { forgetGone, whenGone } from './client-gone.js'
-import type { Connection } from './connections.js'
+import type { Connection, Target } from './connections.js'
 import { endWith } from './end-with.js'
 import { flushSoon } from './flush-soon.js'
 import { closeGently, isClosing } from './gentle-close.js'
 import { PacedWriter } from './paced-writer.js'
 import { answerHead, hasNoContent } from './response-headers.js'
-import type { RelayRequest } from './relay-request.js'
-import { maySendAgain } from './retry.js'
-import { announcedLength, hasBody, Upload } from './upload.js'
+import type { RelayOutcome, RelayRequest } from './relay-request.js'
+import { mayRetry, maySendAgain } from './retry.js'
+import { announcedLength, type Upload, uploadOf } from './upload.js'
 import { upstreamError } from './upstream-error.js'
 import type { Call } from './upstream-pool.js'
-
-export interface RelayOutcome {
-  /**
-   * answered: the upstream's answer was passed on, whatever its status;
-   * switched: `onSwitch` has taken over the connections of both sides;
-   * failed: nothing reached the client, the caller answers `error`;
-   * cut: the upstream died in the middle of its answer and the client's connection was destroyed, `error` says why;
-   * aborted: the client went away first.
-   */
-  readonly end: 'answered' | 'switched' | 'failed' | 'cut' | 'aborted'
-  readonly error: GatewayError | null
-  /** From the first try to the end, milliseconds. */
-  readonly upstreamMs: number
-}
 
 /** `done` is called exactly once, in every case. */
 export function relay(call: RelayRequest, done: (outcome: RelayOutcome) => void): void {
   const { request, upstream } = call
-  if (isClosing(request)) {
-    done({ end: 'aborted', error: null, upstreamMs: 0 })
-    return
-  }
+  if (isClosing(request)) return done({ end: 'aborted', error: null, upstreamMs: 0 })
   if (upstream.maxBodyBytes !== null && announcedLength(request.headers['content-length']) > upstream.maxBodyBytes) {
     closeGently(call.request, call.response)
     done({ end: 'failed', error: new GatewayError('BODY_TOO_LARGE'), upstreamMs: 0 })
@@ -53,7 +36,9 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   readonly #done: (outcome: RelayOutcome) => void
   readonly #startedAt = performance.now()
   readonly #upload: Upload | null
+  avoid: Target | null = null
   #connection: Connection | null = null
+  #retries = 0
   #resume: (() => void) | null = null
   /** Null until a body comes in more than one piece. */
   #writer: PacedWriter | null = null
@@ -64,24 +49,24 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   #settled = false
 
   constructor(call: RelayRequest, done: (outcome: RelayOutcome) => void) {
-    const { request, response, upstream, awaitsContinue } = call
     this.#call = call
     this.#done = done
-    const { maxBodyBytes, idleTimeoutMs } = upstream
-    const limits = { maxBytes: maxBodyBytes ?? Number.POSITIVE_INFINITY, idleTimeoutMs, awaitsContinue }
-    this.#upload = hasBody(request) ? new Upload(request, response, limits) : null
+    this.#upload = uploadOf(call)
   }
 
   start(): void {
     whenGone(this.#call.request, this.#call.response, this.#onClientGone)
+    this.#call.upstream.retries?.noteCall(this.#startedAt)
     this.#call.upstream.submit(this)
   }
 
   send(connection: Connection): void {
-    const { request, path, headers, onSwitch } = this.#call
+    const { request, path, headers, upstream, onSwitch } = this.#call
     this.#connection = connection
     const method = request.method as Dispatcher.HttpMethod
-    connection.send({ method, path, headers, body: this.#upload, upgrade: onSwitch && 'websocket' }, this)
+    const headersTimeout = this.avoid === null ? null : (upstream.retries?.leftMs(this.#startedAt) ?? null)
+    const body = this.#upload
+    connection.send({ method, path, headers, body, upgrade: onSwitch && 'websocket', headersTimeout }, this)
   }
 
   refuse(error: GatewayError): void {
@@ -99,6 +84,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
     // Interim answers are for the next hop, which is us: RFC 9110 section 15.2.
     if (status < 200) return true
+    this.#connection?.target.health.answered(this.#startedAt)
     const { request, response, policy } = this.#call
     const { headers, contentLength } = answerHead(status, rawHeaders, policy)
     this.#contentLength = contentLength
@@ -128,6 +114,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   onUpgrade(_status: number, rawHeaders: Buffer[], socket: Socket): void {
     const connection = this.#connection as Connection
+    connection.target.health.answered(this.#startedAt)
     connection.handOver(socket)
     this.#call.upstream.release(connection)
     const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket)
@@ -147,12 +134,26 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const connection = this.#connection as Connection
     const untouched = !this.#settled && !this.#answering && this.#upload === null
     if (untouched && maySendAgain(this.#call.request.method, error, connection)) {
-      this.send(connection)
+      // Not in here: undici takes its queue for empty when this returns, and its assertion would end the process.
+      process.nextTick(() => this.send(connection))
       return
     }
+    const { request, response, upstream } = this.#call
+    const failure = upstreamError(error)
     connection.kill()
-    this.#call.upstream.release(connection)
-    this.#fail(upstreamError(error))
+    if (!this.#settled && !response.headersSent) connection.target.blame(failure, this.#startedAt, connection)
+    upstream.release(connection)
+    const again = untouched && mayRetry(request.method, error, connection)
+    if (!again || !this.#tryAgain(connection.target)) this.#fail(failure)
+  }
+
+  #tryAgain(failed: Target): boolean {
+    const { upstream } = this.#call
+    const delayMs = upstream.retries?.delayMs(this.#retries++, this.#startedAt) ?? null
+    if (delayMs === null) return false
+    this.avoid = failed
+    setTimeout(() => this.#settled || upstream.submit(this), delayMs)
+    return true
   }
 
   /** An answer whose body is slow to come (server-sent events) shows its head at once. */

@@ -1,8 +1,13 @@
-/** When a request may be sent a second time without asking the client. */
+/**
+ * When a request may be sent a second time without asking the client: it has no body, and not a byte of an answer has
+ * come. `maySendAgain` holds always, `mayRetry` where the upstream has `retries`.
+ */
 import type { Connection } from './connections.js'
 
 /** RFC 9110 section 9.2.2. PUT and DELETE are idempotent too, but the second answer differs from the first. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** What was asked for by `retries`: all that is idempotent, though the second DELETE may find nothing. TRACE is not let in. */
+const IDEMPOTENT_METHODS = new Set([...SAFE_METHODS, 'PUT', 'DELETE'])
 const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 
 /**
@@ -16,4 +21,16 @@ export function maySendAgain(
   { hasServed }: Connection
 ): boolean {
   return hasServed && LOST_CONNECTION.has(error.code ?? '') && SAFE_METHODS.has(method ?? '')
+}
+
+/**
+ * The connection did not come about, or was lost while the answer was waited for. Not after a time-out: the target is
+ * at work on it, and a second one would be too.
+ */
+export function mayRetry(
+  method: string | undefined,
+  error: NodeJS.ErrnoException,
+  { wasConnected }: Connection
+): boolean {
+  return IDEMPOTENT_METHODS.has(method ?? '') && (!wasConnected || LOST_CONNECTION.has(error.code ?? ''))
 }

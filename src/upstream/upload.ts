@@ -6,8 +6,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { GatewayError } from '../errors.js'
+import type { RelayRequest } from './relay-request.js'
 
-export interface UploadOptions {
+interface UploadOptions {
   /** Bytes; Infinity: no limit. */
   readonly maxBytes: number
   /** The client sends its body only after a 100 (Continue), which nobody has sent yet. */
@@ -81,10 +82,17 @@ export class Upload extends Readable {
 }
 
 /** RFC 9112 section 6.3: a body is announced by either of these. */
-export function hasBody({ headers }: IncomingMessage): boolean {
+function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || announcedLength(headers['content-length']) > 0
 }
 
 export function announcedLength(contentLength: string | undefined): number {
   return contentLength === undefined ? 0 : Number(contentLength)
+}
+
+/** Null: the request has none. */
+export function uploadOf({ request, response, upstream, awaitsContinue }: RelayRequest): Upload | null {
+  const { maxBodyBytes, idleTimeoutMs } = upstream
+  const limits = { maxBytes: maxBodyBytes ?? Number.POSITIVE_INFINITY, idleTimeoutMs, awaitsContinue }
+  return hasBody(request) ? new Upload(request, response, limits) : null
 }

@@ -2,10 +2,17 @@
  * The services behind the gateway: which target takes a call, and what happens when none is free.
  * A call waits in a queue that is bounded in length and in time, so an upstream that hangs costs its own
  * callers a 503 and nobody else anything.
+ *
+ * A target that is out gets nothing, unless all are: then each gets its share as if nothing were known (Envoy's
+ * panic mode, at 0 % rather than 50 %). Refusing would save the callers a wait that the connect timeout and the
+ * queue bound already, and it would make an outage longer than it is, or one of what is none: a health path that
+ * fails everywhere with a database they share, a resolver of ours that hiccups. So a single target is never refused.
  */
 import type { UpstreamConfig } from '../config/gateway-file.js'
 import type { GatewayError } from '../errors.js'
 import { type Connection, Target } from './connections.js'
+import { checkTargets } from './health-checks.js'
+import { Retries } from './retries.js'
 import { overloaded } from './upstream-error.js'
 
 const MAX_WAITING = 1024
@@ -15,6 +22,17 @@ export interface Call {
   /** Must end in `upstream.release(connection)`. */
   send: (connection: Connection) => void
   refuse: (error: GatewayError) => void
+  /** Where it has failed before: gets it again only when there is no other. */
+  readonly avoid: Target | null
+}
+
+/** A target that gets no more calls, or gets them again. */
+export interface TargetChange {
+  readonly upstream: string
+  /** Host and port. */
+  readonly target: string
+  readonly out: boolean
+  readonly reason: string
 }
 
 export class Upstream {
@@ -27,12 +45,15 @@ export class Upstream {
   readonly idleTimeoutMs: number
   /** WebSockets one user may hold open in this process. */
   readonly maxSockets: number
+  /** Null: a failed call is not made again. */
+  readonly retries: Retries | null
   readonly #waitMs: number
   readonly #targets: readonly Target[]
   readonly #waiting = new Map<Call, NodeJS.Timeout>()
+  readonly #closing = new AbortController()
   #turn = 0
 
-  constructor(config: UpstreamConfig) {
+  constructor(config: UpstreamConfig, onChange: (change: TargetChange) => void) {
     this.name = config.name
     this.authorization = config.internalKey === null ? null : `Bearer ${config.internalKey}`
     this.audience = config.audience
@@ -41,12 +62,22 @@ export class Upstream {
     this.maxSockets = config.maxSockets
     // The time in which a connection must be had, whether it is opened or waited for.
     this.#waitMs = config.connectTimeoutMs
-    this.#targets = config.targets.map(origin => new Target(origin, config))
+    this.retries = config.retries === 0 ? null : new Retries(config.retries, config.headersTimeoutMs)
+    this.#targets = config.targets.map(origin => {
+      const target = hostAndPort(origin)
+      return new Target(origin, config, (out, reason) => onChange({ upstream: config.name, target, out, reason }))
+    })
+    checkTargets(this.#targets, config, this.#closing.signal)
+  }
+
+  /** How many targets there are, and how many of them get calls. */
+  get targets(): { readonly all: number; readonly well: number } {
+    return { all: this.#targets.length, well: this.#targets.filter(({ health }) => !health.out).length }
   }
 
   /** Sends the call at once, lets it wait, or refuses it with UPSTREAM_OVERLOADED. */
   submit(call: Call): void {
-    const connection = this.#leastLoaded().take()
+    const connection = this.#pick(call.avoid).take()
     if (connection !== null) call.send(connection)
     else if (this.#waiting.size >= MAX_WAITING) call.refuse(overloaded('queue_full'))
     else {
@@ -70,32 +101,61 @@ export class Upstream {
     target.giveBack(connection)
     if (this.#waiting.size === 0) return
     const [call] = this.#waiting.keys()
-    const free = target.take()
-    if (call === undefined || free === null) return
+    if (call === undefined) return
+    const free = this.#pick(call.avoid).take()
+    if (free === null) return
     this.withdraw(call)
     call.send(free)
   }
 
   /** Running calls go on; their connections are closed when they end. */
   async close(): Promise<void> {
+    this.#closing.abort()
     await Promise.all(this.#targets.map(target => target.close()))
   }
 
-  /** Ties go round, so that idle targets share the work. */
-  #leastLoaded(): Target {
+  /** The least loaded of those that are well; one that is due for a try comes first. Ties go round. */
+  #pick(avoid: Target | null): Target {
     const targets = this.#targets
-    let best = targets[this.#turn++ % targets.length] as Target
-    for (const target of targets) if (target.running < best.running) best = target
+    if (targets.length === 1) return targets[0] as Target
+    const turn = this.#turn++
+    let best: Target | null = null
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[(turn + i) % targets.length] as Target
+      if (target === avoid) continue
+      if (target.health.out) {
+        if (target.health.takesTry()) return target
+      } else if (best === null || target.running < best.running) best = target
+    }
+    if (best !== null) return best
+    return avoid !== null && !avoid.health.out ? avoid : this.#whenAllAreOut(avoid, turn)
+  }
+
+  #whenAllAreOut(avoid: Target | null, turn: number): Target {
+    const others = this.#targets.filter(target => target !== avoid)
+    let best = others[turn % others.length] as Target
+    for (const target of others) if (target.running < best.running) best = target
     return best
   }
+}
+
+function hostAndPort(origin: string): string {
+  const { hostname, port, protocol } = new URL(origin)
+  return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`
 }
 
 export class Upstreams {
   #configs = new Map<string, string>()
   #upstreams = new Map<string, Upstream>()
+  readonly #onChange: (change: TargetChange) => void
 
-  constructor(configs: readonly UpstreamConfig[]) {
+  constructor(configs: readonly UpstreamConfig[], onChange: (change: TargetChange) => void) {
+    this.#onChange = onChange
     this.replace(configs)
+  }
+
+  get all(): readonly Upstream[] {
+    return [...this.#upstreams.values()]
   }
 
   /** Looked up once when the routes are compiled. Throws for a name the configuration check let through. */
@@ -112,7 +172,7 @@ export class Upstreams {
     this.#upstreams = new Map(
       configs.map(config => {
         const same = before.configs.get(config.name) === this.#configs.get(config.name)
-        return [config.name, (same && before.upstreams.get(config.name)) || new Upstream(config)]
+        return [config.name, (same && before.upstreams.get(config.name)) || new Upstream(config, this.#onChange)]
       })
     )
     for (const [name, upstream] of before.upstreams) {

@@ -4,11 +4,12 @@ import type { AddressInfo } from 'node:net'
 import type { UpstreamConfig } from '../../src/config/gateway-file.js'
 import { identityHeaders } from '../../src/identity/identity-headers.js'
 import type { Session } from '../../src/session/session.js'
-import { type RelayOutcome, relay } from '../../src/upstream/relay.js'
+import { relay } from '../../src/upstream/relay.js'
+import type { RelayOutcome } from '../../src/upstream/relay-request.js'
 import { type RequestFacts, requestHeaders } from '../../src/upstream/request-headers.js'
 import type { AnswerPolicy } from '../../src/upstream/response-headers.js'
 import { SessionCookies } from '../../src/upstream/session-cookies.js'
-import { Upstreams } from '../../src/upstream/upstream-pool.js'
+import { type TargetChange, Upstreams } from '../../src/upstream/upstream-pool.js'
 
 export interface ProxyOptions {
   readonly upstream?: Partial<UpstreamConfig>
@@ -21,6 +22,8 @@ export interface Proxy {
   readonly port: number
   /** How the requests ended, in the order they did. */
   readonly outcomes: readonly RelayOutcome[]
+  /** Targets that went out or came back. */
+  readonly changes: readonly TargetChange[]
   /** Resolves when so many requests have ended. */
   ended: (count: number) => Promise<readonly RelayOutcome[]>
   /** Connections of clients open now. */
@@ -47,7 +50,9 @@ export function upstreamConfig(overrides: Partial<UpstreamConfig> = {}): Upstrea
 }
 
 export async function startProxy(t: Scope, origin: string, options: ProxyOptions = {}): Promise<Proxy> {
-  const upstreams = new Upstreams([upstreamConfig({ targets: [origin], ...options.upstream })])
+  const changes: TargetChange[] = []
+  const config = upstreamConfig({ targets: [origin], ...options.upstream })
+  const upstreams = new Upstreams([config], change => changes.push(change))
   const sessionCookies = new SessionCookies('better-auth.session_token')
   const outcomes: RelayOutcome[] = []
   const waiting: (() => void)[] = []
@@ -108,6 +113,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
   return {
     port: (server.address() as AddressInfo).port,
     outcomes,
+    changes,
     ended: async count => {
       while (outcomes.length < count) {
         await new Promise<void>(resolve => {

@@ -12,6 +12,7 @@ const WAITING = 1024
 class FakeCall {
   connection: Connection | null = null
   refused: GatewayError | null = null
+  readonly avoid = null
   ended: () => void = () => {}
   send = (connection: Connection): void => {
     this.connection = connection
@@ -23,7 +24,7 @@ class FakeCall {
 }
 
 function anUpstream(overrides: Partial<UpstreamConfig> = {}): Upstream {
-  return new Upstream(upstreamConfig({ targets: ['http://127.0.0.1:1'], ...overrides }))
+  return new Upstream(upstreamConfig({ targets: ['http://127.0.0.1:1'], ...overrides }), () => {})
 }
 
 function submit(upstream: Upstream, count: number): FakeCall[] {
@@ -109,7 +110,7 @@ t.test('the connection used last is used first', async t => {
 t.test('a reload keeps what did not change and replaces what did (contract section 3)', async t => {
   const orders = upstreamConfig({ name: 'orders', targets: ['http://127.0.0.1:1'] })
   const billing = upstreamConfig({ name: 'billing', targets: ['http://127.0.0.1:2'] })
-  const upstreams = new Upstreams([orders, billing])
+  const upstreams = new Upstreams([orders, billing], () => {})
   const before = { orders: upstreams.get('orders'), billing: upstreams.get('billing') }
 
   upstreams.replace([{ ...orders }, { ...billing, maxBodyBytes: 5 }])
@@ -122,10 +123,11 @@ t.test('a reload keeps what did not change and replaces what did (contract secti
 })
 
 t.test('two names on neighbouring ports are two upstreams (A26, CVE-2026-16158)', async t => {
-  const upstreams = new Upstreams([
+  const configs = [
     upstreamConfig({ name: 'a', targets: ['http://127.0.0.1:3100'] }),
     upstreamConfig({ name: 'b', targets: ['http://127.0.0.1:31001'] })
-  ])
+  ]
+  const upstreams = new Upstreams(configs, () => {})
 
   const [toA] = submit(upstreams.get('a'), 1)
   const [toB] = submit(upstreams.get('b'), 1)

@@ -1,0 +1,24 @@
+/** What operators are told of the upstreams: a part of /readyz, gauges, lines of the log. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { PartHealth } from './edge/health.js'
+import type { TargetChange, Upstream } from './upstream/upstream-pool.js'
+
+type Targets = Pick<Upstream, 'name' | 'targets'>
+
+/** Always ok: another gateway would find the same targets dead, and this one has other upstreams. */
+export function upstreamsHealth(upstreams: readonly Targets[]): PartHealth {
+  const words = upstreams.map(({ name, targets }) => `${name} ${targets.well} of ${targets.all}`)
+  return { ok: true, detail: words.length === 0 ? 'none' : `targets that get calls: ${words.join(', ')}` }
+}
+
+/** 0: all targets are well; 0.5: some; 1: none, so all get calls as if they were. */
+export function upstreamLevels(upstreams: readonly Targets[]): Record<string, number> {
+  return Object.fromEntries(
+    upstreams.map(({ name, targets: { all, well } }) => [`upstream:${name}`, well === all ? 0 : well === 0 ? 1 : 0.5])
+  )
+}
+
+export function tellTarget(log: FastifyBaseLogger, { out, ...change }: TargetChange): void {
+  if (out) log.warn({ event: 'upstream.out', ...change })
+  else log.info({ event: 'upstream.back', ...change })
+}

@@ -1,0 +1,62 @@
+/**
+ * How often, how soon and how many in all: the `retries` of one upstream. A budget keeps them from doubling the load of
+ * a service that is going down: over ten seconds one extra call for ten calls, and ten more so that a quiet gateway
+ * may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
+ */
+const SECONDS = 10
+const SHARE = 0.1
+const ALWAYS = 10
+const FIRST_DELAY_MS = 25
+const LONGEST_DELAY_MS = 1000
+
+export class Retries {
+  readonly #max: number
+  readonly #withinMs: number
+  readonly #calls = new Uint32Array(SECONDS)
+  readonly #extra = new Uint32Array(SECONDS)
+  #second = 0
+
+  /** `withinMs`: from the call's start; no attempt begins later. */
+  constructor(max: number, withinMs: number) {
+    this.#max = max
+    this.#withinMs = withinMs
+  }
+
+  /** By performance.now(), as everywhere here. */
+  noteCall(now: number): void {
+    const cell = this.#cellAt(now)
+    this.#calls[cell] = (this.#calls[cell] as number) + 1
+  }
+
+  /** Milliseconds to wait before the attempt after `made` ones; null: there is none. An attempt granted is spent. */
+  delayMs(made: number, startedAt: number): number | null {
+    const now = performance.now()
+    const delay = Math.random() * Math.min(FIRST_DELAY_MS * 2 ** made, LONGEST_DELAY_MS)
+    if (made >= this.#max || this.leftMs(startedAt) <= delay + 1) return null
+    const cell = this.#cellAt(now)
+    if (sum(this.#extra) >= ALWAYS + SHARE * sum(this.#calls)) return null
+    this.#extra[cell] = (this.#extra[cell] as number) + 1
+    return delay
+  }
+
+  /** What is left of the time in which the answer's headers must be here; at least 1, for 0 means without end to undici. */
+  leftMs(startedAt: number): number {
+    return Math.max(1, startedAt + this.#withinMs - performance.now())
+  }
+
+  /** Empties the cells of the seconds nobody called in. */
+  #cellAt(now: number): number {
+    const second = Math.floor(now / 1000)
+    if (second - this.#second >= SECONDS) this.#second = second - SECONDS
+    while (this.#second < second) {
+      this.#second++
+      this.#calls[this.#second % SECONDS] = 0
+      this.#extra[this.#second % SECONDS] = 0
+    }
+    return this.#second % SECONDS
+  }
+}
+
+function sum(cells: Uint32Array): number {
+  return cells.reduce((total, count) => total + count, 0)
+}
