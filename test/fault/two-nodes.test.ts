@@ -183,9 +183,9 @@ t.test('Redis killed and started again while calls run: no 5xx, and nobody who i
   const ada = await signUp(a)
   await warm([a, b], ada)
   const seen = new Map<number, number>()
-  let running = true
+  const state = { running: true }
   const caller = async (gateway: TestGateway) => {
-    while (running) {
+    while (state.running) {
       const status = await call(gateway, ada)
       seen.set(status, (seen.get(status) ?? 0) + 1)
     }
@@ -198,7 +198,7 @@ t.test('Redis killed and started again while calls run: no 5xx, and nobody who i
   await a.redis?.restart()
   await eventually(() => a.log.findLast(line => line['event'] === 'redis.up') !== undefined, 'back')
   t.equal(await call(b, bob), 401)
-  running = false
+  state.running = false
   await callers
 
   t.strictSame([...seen.keys()], [200])

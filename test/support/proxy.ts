@@ -84,21 +84,23 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       ...options.policy
     }
     const path = request.url ?? '/'
-    const onStream = () => () => {}
-    relay({ request, response, upstream, path, headers, policy, awaitsContinue, onStream, onSwitch: null }, outcome => {
-      outcomes.push(outcome)
-      if (outcome.end === 'failed' && outcome.error !== null) {
-        const { statusCode, code, headers } = outcome.error
-        const body = JSON.stringify({ code })
-        response.writeHead(statusCode, {
-          ...headers,
-          'content-type': 'application/json',
-          'content-length': body.length
-        })
-        response.end(body)
+    relay(
+      { request, response, upstream, path, headers, policy, awaitsContinue, onStream: watchNothing, onSwitch: null },
+      outcome => {
+        outcomes.push(outcome)
+        if (outcome.end === 'failed' && outcome.error !== null) {
+          const { statusCode, code, headers } = outcome.error
+          const body = JSON.stringify({ code })
+          response.writeHead(statusCode, {
+            ...headers,
+            'content-type': 'application/json',
+            'content-length': body.length
+          })
+          response.end(body)
+        }
+        for (const wake of waiting.splice(0)) wake()
       }
-      for (const wake of waiting.splice(0)) wake()
-    })
+    )
   }
 
   const server = createServer((request, response) => forward(request, response, false))
@@ -127,4 +129,8 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
         server.getConnections((error, count) => (error ? reject(error) : resolve(count)))
       })
   }
+}
+
+function watchNothing(): () => void {
+  return () => {}
 }
