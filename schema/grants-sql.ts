@@ -1,13 +1,17 @@
-/** The least a gateway's role needs (R75), for a database whose tables belong to another role: the one that migrates. */
+/**
+ * The least a gateway's role needs (R75), for a database whose tables belong to another role: the one that migrates.
+ */
 import type { ISql } from 'postgres'
 import type { AuthMode } from '../src/data/finding.js'
 import type { AuthModelName } from '../src/data/auth-models.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
 import { ident } from '../src/data/sql-text.js'
-import { epochTable, nodeTable, outboxTable } from './outbox-sql.js'
+import { epochTable, nodeTable, outboxTable } from './outbox-tables.js'
 import { oldTokenTable, rotationDueTable } from './rotation-sql.js'
 
-/** Of the gateway's own tables. The triggers write with their owner's rights; the gateway deletes what all have seen. */
+/**
+ * Of the gateway's own tables. The triggers write with their owner's rights; the gateway deletes what all have seen.
+ */
 type Right = readonly [table: (shape: AuthShape) => string, rights: string]
 
 const OWN: readonly Right[] = [

@@ -1,7 +1,7 @@
 /**
  * Which sessions have to change their token, and which tokens they had. A trigger notes every session of a user whose
- * role changes, in the transaction of the change and whoever makes it; a gateway gives such a session a new token at its
- * next request. In tables of the gateway's own: Better Auth's stay as they are.
+ * role changes, in the transaction of the change and whoever makes it; a gateway gives such a session a new token at
+ * its next request. In tables of the gateway's own: Better Auth's stay as they are.
  *
  *   gateway_rotation_due   session_id                      has to change its token
  *   gateway_old_token      hash, session_id, grace_until   a token that was changed, as its SHA-256
@@ -10,14 +10,16 @@
  */
 import type { CatalogColumn } from '../src/data/auth-catalog.js'
 import type { AuthShape } from '../src/data/auth-shape.js'
-import { ident, nowAs } from '../src/data/sql-text.js'
+import { ident, nowAs, tokenDigest } from '../src/data/sql-text.js'
 import { columnName } from './cause-sql.js'
-import type { Trigger } from './triggers-sql.js'
+import { rowTrigger, statementTrigger, type Trigger, type TriggerFunction, triggerFunction } from './trigger.js'
 
-export const GRACE_SECONDS = 10
+const GRACE_SECONDS = 10
 
 export interface RotationSql {
-  /** $1 a token, $2 a new one. One row when the session was due and has the new one now: of any number of tries, once. */
+  /**
+   * $1 a token, $2 a new one. One row when the session was due and has the new one now: of any number of tries, once.
+   */
   readonly rotate: string
   /** $1 an old token. `token`: the one its session has now, while the grace lasts. */
   readonly current: string
@@ -35,25 +37,26 @@ export function rotationSql(shape: AuthShape): RotationSql {
   const { session, id, token, expires, now, due, old } = names(shape)
   const idType = (shape.tables.session.columns['id'] as CatalogColumn).type
   const sessionOf = (parameter: string): string =>
-    `(select o.session_id::${idType} from ${old} o where o.hash = ${digest(parameter)})`
+    `(select o.session_id::${idType} from ${old} o where o.hash = ${tokenDigest(parameter)})`
   return {
-    // The session's row is locked first, as by whoever deletes it: the other way round the two would wait for each other.
+    // The session's row is locked first, as by whoever deletes it: the other way round the two would wait for each
+    // other.
     rotate: `with held as (
   select s.${id} as id from ${session} s where s.${token} = $1::text and s.${expires} > ${now} for no key update
 ), taken as (
   delete from ${due} d using held where d.session_id = held.id::text returning d.session_id
 ), kept as (
   insert into ${old} (hash, session_id, grace_until)
-  select ${digest('$1::text')}, session_id, now() + interval '${GRACE_SECONDS} seconds' from taken
+  select ${tokenDigest('$1::text')}, session_id, now() + interval '${GRACE_SECONDS} seconds' from taken
 )
 update ${session} s set ${token} = $2::text from taken
  where s.${id} = taken.session_id::${idType} and s.${token} = $1::text returning 1 as rotated`,
     current: `select s.${token} as token from ${old} o join ${session} s on s.${id} = o.session_id::${idType}
- where o.hash = ${digest('$1::text')} and o.grace_until > now() and s.${expires} > ${now}`,
+ where o.hash = ${tokenDigest('$1::text')} and o.grace_until > now() and s.${expires} > ${now}`,
     successor: `select s.${token} as token from ${session} s where s.${id} = ${sessionOf('$1::text')}`,
     isDue: `exists (select from ${due} d where d.session_id = s.${id}::text)`,
     fromOldTokens: `unnest($1::text[]) as offered (token)
-join ${old} o on o.hash = ${digest('offered.token')} and o.grace_until > now()
+join ${old} o on o.hash = ${tokenDigest('offered.token')} and o.grace_until > now()
 join ${session} s on s.${id} = o.session_id::${idType}`,
     sessionOf
   }
@@ -70,39 +73,34 @@ CREATE TABLE IF NOT EXISTS ${old} (
 CREATE INDEX IF NOT EXISTS gateway_old_token_session_idx ON ${old} (session_id);`
 }
 
-export function rotationFunctionsSql(shape: AuthShape): string[] {
+export function rotationFunctions(shape: AuthShape): TriggerFunction[] {
   const { session, id, userId, expires, now, due, old } = names(shape)
+  const { user } = shape.tables
   const gone = (table: string) => `DELETE FROM ${table} t USING gone g WHERE t.session_id = g.${id}::text;`
-  return [
-    // An open session only: one that has expired can come back by no request. DO UPDATE waits for a rotation under way.
-    functionSql(
-      shape,
-      'gateway_role_changed',
-      `INSERT INTO ${due} (session_id) SELECT s.${id}::text FROM ${session} s
-    WHERE s.${userId} = NEW.${columnName(shape.tables.user, 'id')} AND s.${expires} > ${now}
-  ON CONFLICT (session_id) DO UPDATE SET session_id = excluded.session_id;`
-    ),
-    functionSql(shape, 'gateway_sessions_gone', `${gone(due)}\n  ${gone(old)}`),
-    functionSql(shape, 'gateway_sessions_cleared', `DELETE FROM ${due};\n  DELETE FROM ${old};`)
+  const functions = [
+    triggerFunction(shape, 'gateway_sessions_gone', `${gone(due)}\n  ${gone(old)}`),
+    triggerFunction(shape, 'gateway_sessions_cleared', `DELETE FROM ${due};\n  DELETE FROM ${old};`)
   ]
+  if (user.columns['role'] === undefined) return functions
+  const role = columnName(user, 'role')
+  // An open session only: one that has expired can come back by no request. DO UPDATE waits for a rotation under way.
+  const roleChanged = `IF OLD.${role} IS DISTINCT FROM NEW.${role} THEN
+    INSERT INTO ${due} (session_id) SELECT s.${id}::text FROM ${session} s
+      WHERE s.${userId} = NEW.${columnName(user, 'id')} AND s.${expires} > ${now}
+    ON CONFLICT (session_id) DO UPDATE SET session_id = excluded.session_id;
+  END IF;`
+  return [...functions, triggerFunction(shape, 'gateway_role_changed', roleChanged)]
 }
 
+/** Gateways hear of the role and of the new token from the triggers of `triggers-sql.ts`. */
 export function rotationTriggers(shape: AuthShape): Trigger[] {
   const { user, session } = shape.tables
   const triggers = [
-    trigger(
-      shape,
-      session.name,
-      'gateway_sessions_gone',
-      'AFTER DELETE',
-      'REFERENCING OLD TABLE AS gone FOR EACH STATEMENT'
-    ),
-    trigger(shape, session.name, 'gateway_sessions_cleared', 'AFTER TRUNCATE', 'FOR EACH STATEMENT')
+    statementTrigger(shape, session, 'gateway_sessions_gone', 'DELETE', 'gateway_sessions_gone'),
+    statementTrigger(shape, session, 'gateway_sessions_cleared', 'TRUNCATE', 'gateway_sessions_cleared')
   ]
   if (user.columns['role'] === undefined) return triggers
-  const role = columnName(user, 'role')
-  const changed = `FOR EACH ROW WHEN (OLD.${role} IS DISTINCT FROM NEW.${role})`
-  return [...triggers, trigger(shape, user.name, 'gateway_role_changed', 'AFTER UPDATE', changed)]
+  return [...triggers, rowTrigger(shape, user, 'gateway_role_changed', ['UPDATE'], 'gateway_role_changed')]
 }
 
 export function rotationDueTable({ schema }: AuthShape): string {
@@ -125,29 +123,4 @@ function names(shape: AuthShape) {
     due: rotationDueTable(shape),
     old: oldTokenTable(shape)
   }
-}
-
-/** The one form of a token that is stored anywhere beside its own row. */
-function digest(token: string): string {
-  return `encode(sha256(convert_to(${token}, 'UTF8')), 'hex')`
-}
-
-/** With the rights of their owner, as those of `revocation-sql.ts`; gateways hear of role and token from there. */
-function functionSql({ schema }: AuthShape, name: string, body: string): string {
-  const qualified = `${ident(schema)}.${ident(name)}`
-  return `CREATE OR REPLACE FUNCTION ${qualified}() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $gateway$
-BEGIN
-  ${body}
-  RETURN NULL;
-END $gateway$;
-REVOKE ALL ON FUNCTION ${qualified}() FROM PUBLIC;`
-}
-
-function trigger({ schema }: AuthShape, table: string, name: string, when: string, each: string): Trigger {
-  const on = `${ident(schema)}.${ident(table)}`
-  const sql = `CREATE OR REPLACE TRIGGER ${name} ${when} ON ${on} ${each}
-  EXECUTE FUNCTION ${ident(schema)}.${ident(name)}();
-ALTER TABLE ${on} ENABLE ALWAYS TRIGGER ${name};`
-  return { table, name, sql }
 }

@@ -20,6 +20,7 @@ import { hostAuth } from './host-auth.js'
 import { AssertionIssuer } from './identity/assertion.js'
 import { KeyRing } from './identity/key-ring.js'
 import { type Data, openData } from './open-data.js'
+import { Opened } from './opened.js'
 import { createPrivateListener } from './private-listener.js'
 import { createPublicListener } from './public-listener.js'
 import type { RouteTable } from './routes/route-table.js'
@@ -27,7 +28,7 @@ import { createCredentialReader } from './session/credential.js'
 import { SessionResolver } from './session/resolve-session.js'
 import { SessionCookies } from './upstream/session-cookies.js'
 import { Upstreams } from './upstream/upstream-pool.js'
-import { tellTarget, upstreamLevels, upstreamsHealth } from './upstream-report.js'
+import { upstreamEvents, upstreamLevels, upstreamsHealth } from './upstream-report.js'
 
 export interface App {
   readonly publicListener: FastifyInstance
@@ -41,7 +42,9 @@ export interface App {
   close: () => Promise<void>
 }
 
-/** In production the listener stays open so long after readiness is withdrawn: load balancers look every few seconds. */
+/**
+ * In production the listener stays open so long after readiness is withdrawn: load balancers look every few seconds.
+ */
 const LOAD_BALANCER_MS = 3_000
 /** Whoever is not done by then is cut off. */
 const DRAIN_MS = 8_000
@@ -49,28 +52,33 @@ const DRAIN_MS = 8_000
 /** Throws ConfigError for a database the gateway cannot work with, and the driver's error for one that is away. */
 export async function createApp(config: AppConfig, log: Logger): Promise<App> {
   const metrics = new Metrics()
-  const data = await openData(config, metrics, log)
+  const opened = new Opened()
   try {
-    return await buildApp(config, data, metrics, log)
+    const data = await openData(config, metrics, log)
+    opened.add(data.close)
+    return await buildApp(config, data, opened, metrics, log)
   } catch (error) {
-    await data.close()
+    await opened.close()
     throw error
   }
 }
 
-async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Logger): Promise<App> {
+async function buildApp(config: AppConfig, data: Data, opened: Opened, metrics: Metrics, log: Logger): Promise<App> {
   const { env } = config
   const phase = { draining: false, closing: false }
   const upgraded = new Set<Socket>()
   const canSign = data.shape.tables.jwks !== undefined
-  let routing = createRouting(config.gateway, env, canSign, new Upstreams([], change => tellTarget(log, change)))
+  let routing = createRouting(config.gateway, env, canSign, new Upstreams([], upstreamEvents(log, metrics)))
+  opened.add(() => routing.upstreams.close())
   const auth = await hostAuth(config, data, metrics, log)
+  opened.add(auth.close)
   const readCredential = createCredentialReader({
     cookieName: auth.cookieName,
     secrets: config.secrets,
     bearerUnsigned: env.bearerUnsigned
   })
   const keyRing = new KeyRing(auth.loadKeys, systemClock)
+  opened.add(async () => keyRing.stop())
   await keyRing.start()
   const signs = () => routing.gateway.upstreams.some(({ audience }) => audience !== null)
   const parts = {
@@ -123,10 +131,12 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
     upstreamOf: route => routing.upstreamOf(route),
     sessionCookies: new SessionCookies(auth.cookieName),
     assertions: new AssertionIssuer(env.baseUrl, keyRing, data.clock.now),
+    ourName: new URL(env.baseUrl).host,
     publicProto: env.baseUrl.startsWith('https://') ? 'https' : 'http',
     ownsCors: env.corsOrigins.length > 0
   })
   const privateListener = createPrivateListener({ log, checkHealth, metrics })
+  opened.add(() => privateListener.close())
 
   return {
     publicListener,
@@ -145,17 +155,16 @@ async function buildApp(config: AppConfig, data: Data, metrics: Metrics, log: Lo
       phase.closing = true
       data.live.drain()
       await drain(publicListener, upgraded)
-      keyRing.stop()
-      await Promise.all([privateListener.close(), routing.upstreams.close(), auth.close()])
-      await data.close()
+      await opened.close()
     }
   }
 }
 
 function keyHealth({ ready }: KeyRing, needed: boolean): PartHealth {
-  if (ready) return { ok: true, detail: 'ready' }
+  if (ready) return { ok: true, needed, detail: 'ready' }
   return {
     ok: !needed,
+    needed,
     detail: needed ? 'none: upstreams with an audience get no requests' : 'none, and none is needed'
   }
 }

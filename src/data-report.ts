@@ -13,6 +13,9 @@ import type { RedisSessionCache } from './session/session-cache.js'
 export const MISSING =
   'Triggers of revocation are missing or disabled, so every request asks PostgreSQL: run `npx session-gateway migrate`'
 
+const WITHOUT_REDIS =
+  'what memory does not hold, PostgreSQL is asked for. If it does not come back by itself: is REDIS_URL right? `npx session-gateway doctor`'
+
 export const LISTENER_DETAIL: Readonly<Record<ListenerState, string>> = {
   hears: 'changes made elsewhere are in force within milliseconds',
   deaf: 'LISTEN hears nothing: set DATABASE_DIRECT_URL to a session-mode connection; until then changes are polled for',
@@ -42,28 +45,40 @@ export function tellFeed(log: FastifyBaseLogger, state: FeedState, hadTriggers: 
 
 export function tellRedis(log: FastifyBaseLogger, up: boolean, reason: string): void {
   if (up) log.info({ event: 'redis.up', reason })
-  else log.warn({ event: 'redis.down', reason })
+  else log.warn({ event: 'redis.down', reason }, `Redis cannot be used: ${WITHOUT_REDIS}`)
 }
 
 export async function postgresHealth(sql: GuardedSql): Promise<PartHealth> {
   try {
     await sql.query('select 1', [])
-    return { ok: true, detail: 'answers' }
+    return { ok: true, needed: true, detail: 'answers' }
   } catch {
-    return { ok: false, detail: 'does not answer: sessions cannot be looked up' }
+    return { ok: false, needed: true, detail: 'does not answer: sessions cannot be looked up' }
   }
 }
 
-/** Without Redis the gateway is slower, not wrong: it stays ready. */
 export function redisHealth(redis: RedisLink | null): PartHealth {
-  if (redis === null) return { ok: true, detail: 'not configured: what memory does not hold, PostgreSQL is asked for' }
-  return { ok: true, detail: redis.run === '' ? 'away: every look-up asks PostgreSQL' : 'connected' }
+  if (redis === null) return well('not configured: what memory does not hold, PostgreSQL is asked for')
+  return redis.run === '' ? slower(`away: ${WITHOUT_REDIS}`) : well('connected')
 }
 
 export function cacheHealth(shared: boolean, { local, feed }: Coherence): PartHealth {
-  if (feed.state === 'triggers') return { ok: true, detail: MISSING }
-  if (!shared && local === null) return { ok: true, detail: 'none' }
-  return { ok: true, detail: feed.current ? 'current' : 'not proven current: bypassed' }
+  if (feed.state === 'triggers') return slower(MISSING)
+  if (!shared && local === null) return well('none')
+  return feed.current ? well('current') : slower('not proven current: bypassed')
+}
+
+export function listenerHealth(state: ListenerState): PartHealth {
+  return (state === 'hears' ? well : slower)(LISTENER_DETAIL[state])
+}
+
+function well(detail: string): PartHealth {
+  return { ok: true, needed: false, detail }
+}
+
+/** Slower, not wrong: the gateway stays ready. */
+function slower(detail: string): PartHealth {
+  return { ok: false, needed: false, detail }
 }
 
 export function tellListener(log: FastifyBaseLogger, state: ListenerState): void {

@@ -74,7 +74,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** What a log may say of an unknown error. Frames only: drivers put parameters, tokens and e-mails among them, into messages. */
+/**
+ * What a log may say of an unknown error. Frames only: drivers put parameters, tokens and e-mails among them, into
+ * messages.
+ */
 export function whereabouts(error: unknown) {
   const { name, code, stack } = (error ?? {}) as { name?: string; code?: string; stack?: string }
   const frames = String(stack ?? '')

@@ -12,7 +12,7 @@ import type { SessionRows } from './auth/honest-revoke.js'
 import { createSessionRows } from './auth/session-rows.js'
 import { loadSigningKeys } from './auth/signing-keys.js'
 import { GuardedSql } from './data/guarded-sql.js'
-import { createAuthPool, createLookupPool } from './data/postgres.js'
+import { createAuthPool, createLookupPool, POOL_SIZES } from './data/postgres.js'
 import type { Metrics } from './edge/metrics.js'
 import { whereabouts } from './errors.js'
 import type { KeyLoader } from './identity/key-ring.js'
@@ -101,7 +101,7 @@ function renewalOf({ env, secrets }: AppConfig, { shape, lookups, clock, forget 
 
 /** On a connection of its own: one locked row, tried again and again, must not open the breaker of the look-ups. */
 function startEnding(databaseUrl: string, rowsOn: (sql: GuardedSql) => SessionRows, log: FastifyBaseLogger) {
-  const sql = new GuardedSql(() => createLookupPool(databaseUrl, 1))
+  const sql = new GuardedSql(() => createLookupPool(databaseUrl, POOL_SIZES.endLater))
   const endLater = new EndLater({
     end: rowsOn(sql).end,
     onEnded: (cause, afterMs) => log.info({ event: 'revocation.late', cause, afterMs: Math.round(afterMs) }),
@@ -112,7 +112,7 @@ function startEnding(databaseUrl: string, rowsOn: (sql: GuardedSql) => SessionRo
 
 /** Attached, the rows are somebody else's to delete, and we have no right to. */
 function startSweeping(databaseUrl: string, { shape }: Data, log: FastifyBaseLogger): () => Promise<void> {
-  const sql = new GuardedSql(() => createLookupPool(databaseUrl, 1))
+  const sql = new GuardedSql(() => createLookupPool(databaseUrl, POOL_SIZES.sweep))
   const sweeper = new Sweeper({
     sql,
     shape,

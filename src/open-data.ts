@@ -7,7 +7,7 @@ import { rotationSql } from '../schema/rotation-sql.js'
 import type { AppConfig } from './app-config.js'
 import type { Env } from './config/env.js'
 import {
-  LISTENER_DETAIL,
+  listenerHealth,
   MISSING,
   cacheHealth,
   heartbeatAge,
@@ -22,7 +22,13 @@ import {
 import type { AuthShape } from './data/auth-shape.js'
 import { GuardedSql } from './data/guarded-sql.js'
 import { inspectAuthShape } from './data/inspect-auth.js'
-import { createDirectClient, createListenClient, createLookupPool, waitForPostgres } from './data/postgres.js'
+import {
+  createDirectClient,
+  createListenClient,
+  createLookupPool,
+  POOL_SIZES,
+  waitForPostgres
+} from './data/postgres.js'
 import { RedisLink } from './data/redis.js'
 import { sharedCounter } from './data/shared-counter.js'
 import type { Metrics } from './edge/metrics.js'
@@ -39,16 +45,18 @@ import { TokenRotation } from './session/token-rotation.js'
 
 export type Data = Awaited<ReturnType<typeof openData>>
 
-/** Two connections: a slow clean-up must not hold up the poll that a sign-out waits for. */
-const FEED_CONNECTIONS = 2
-
 /** Throws ConfigError for a database the gateway cannot work with, and the driver's error for one that is away. */
 export async function openData(config: AppConfig, metrics: Metrics, log: FastifyBaseLogger) {
   const { env, databaseUrl } = config
   const { shape, triggers } = await inspect(config, log)
   const lookups = new GuardedSql(() => createLookupPool(databaseUrl, env.databasePoolMax))
-  // Polling has connections of its own: look-ups of a busy hour must not delay a revocation.
-  const polls = new GuardedSql(() => createLookupPool(databaseUrl, FEED_CONNECTIONS))
+  // Polling has connections of its own: look-ups of a busy hour must not delay a revocation, and two, as a slow
+  // clean-up must not hold up the poll that a sign-out waits for. After an outage it is often
+  // the first to be answered, and then nobody's look-up need be refused any longer.
+  const polls = new GuardedSql(
+    () => createLookupPool(databaseUrl, POOL_SIZES.feed),
+    () => lookups.breaker.retryNow()
+  )
   const redis = env.redisUrl === null ? null : new RedisLink(env.redisUrl, (up, reason) => tellRedis(log, up, reason))
 
   const clock = new DatabaseClock()
@@ -56,10 +64,16 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   const cache = redis === null || !triggers ? null : new RedisSessionCache(redis, env.sessionCacheTtlSeconds)
   // The triggers say which session has to change its token, so without them none does.
   const rotates = triggers && env.authMode === 'hosted' && env.sessionRotateOnRoleChange
-  const rotation = rotates ? rotationSql(shape) : null
-  const store = new SessionStore(lookups, createSessionQuery(shape, rotation), env.databasePoolMax)
+  const statements = rotates ? rotationSql(shape) : null
+  const onRotated = () => metrics.authEvent('session.rotate', 'success')
+  const rotation = statements && new TokenRotation(lookups, statements, onRotated)
+  const store = new SessionStore(lookups, createSessionQuery(shape, statements), env.databasePoolMax)
   const uncached = new SessionResolver({ cache: null, local: null, store, clock })
-  const live = new LiveConnections({ lookUp: token => uncached.resolve(token, true), now: clock.now })
+  const lookUp = (token: string) => uncached.resolve(token, true)
+  const live = new LiveConnections({
+    lookUp: rotation === null ? lookUp : token => rotation.lookUpAny(token, lookUp),
+    now: clock.now
+  })
   live.deaf = !triggers
   const coherence = createCoherence({
     shape,
@@ -84,7 +98,17 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     },
     onListener: state => tellListener(log, state)
   })
-  await coherence.start()
+  const close = async (): Promise<void> => {
+    await coherence.stop()
+    redis?.close()
+    await Promise.all([lookups.close(), polls.close()])
+  }
+  try {
+    await coherence.start()
+  } catch (error) {
+    await close()
+    throw error
+  }
   metrics.watch({
     breakers: () => ({
       postgres: level(lookups),
@@ -106,7 +130,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     local: coherence.local,
     live,
     store,
-    rotation: rotation && new TokenRotation(lookups, rotation, () => metrics.authEvent('session.rotate', 'success')),
+    rotation,
     feed: coherence.feed,
     lookups,
     /** The next look-up of this session reads its row. */
@@ -119,14 +143,10 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
     health: {
       postgres: () => postgresHealth(lookups),
       redis: async () => redisHealth(redis),
-      listener: async () => ({ ok: true, detail: LISTENER_DETAIL[coherence.listenerState()] }),
+      listener: async () => listenerHealth(coherence.listenerState()),
       cache: async () => cacheHealth(cache !== null, coherence)
     },
-    async close() {
-      await coherence.stop()
-      redis?.close()
-      await Promise.all([lookups.close(), polls.close()])
-    }
+    close
   }
 }
 

@@ -54,7 +54,8 @@ function echoUpstream(target: string): UpstreamConfig {
     retries: 0,
     health: null,
     maxBodyBytes: null,
-    maxSockets: 100
+    maxSockets: 100,
+    tls: null
   }
 }
 

@@ -1,14 +1,17 @@
 /** What operators are told of the upstreams: a part of /readyz, gauges, lines of the log. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { PartHealth } from './edge/health.js'
-import type { TargetChange, Upstream } from './upstream/upstream-pool.js'
+import type { Metrics } from './edge/metrics.js'
+import type { UpstreamEvents } from './upstream/upstream-events.js'
+import type { Upstream } from './upstream/upstream-pool.js'
 
 type Targets = Pick<Upstream, 'name' | 'targets'>
 
-/** Always ok: another gateway would find the same targets dead, and this one has other upstreams. */
+/** Not needed: another gateway would find the same targets dead, and this one has other upstreams. */
 export function upstreamsHealth(upstreams: readonly Targets[]): PartHealth {
   const words = upstreams.map(({ name, targets }) => `${name} ${targets.well} of ${targets.all}`)
-  return { ok: true, detail: words.length === 0 ? 'none' : `targets that get calls: ${words.join(', ')}` }
+  const ok = upstreams.every(({ targets }) => targets.well === targets.all)
+  return { ok, needed: false, detail: words.length === 0 ? 'none' : `targets that get calls: ${words.join(', ')}` }
 }
 
 /** 0: all targets are well; 0.5: some; 1: none, so all get calls as if they were. */
@@ -18,7 +21,14 @@ export function upstreamLevels(upstreams: readonly Targets[]): Record<string, nu
   )
 }
 
-export function tellTarget(log: FastifyBaseLogger, { out, ...change }: TargetChange): void {
-  if (out) log.warn({ event: 'upstream.out', ...change })
-  else log.info({ event: 'upstream.back', ...change })
+export function upstreamEvents(log: FastifyBaseLogger, { upstreams }: Metrics): UpstreamEvents {
+  return {
+    onChange({ out, ...change }) {
+      if (out) {
+        upstreams.ejected(change.upstream)
+        log.warn({ event: 'upstream.out', ...change })
+      } else log.info({ event: 'upstream.back', ...change })
+    },
+    onRetry: upstream => upstreams.retried(upstream)
+  }
 }

@@ -8,6 +8,7 @@ import type { DBAdapter } from 'better-auth/adapters'
 import { drizzleAdapter } from 'better-auth/adapters/drizzle'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import type { Sql } from 'postgres'
+import { withDeadline } from '../clock.js'
 import { type AuthTables } from '../data/auth-tables.js'
 import { currentHandling, noteCaller, noteFailure, type Question } from './handling.js'
 
@@ -17,7 +18,9 @@ export interface AuthDatabase {
   readonly close: () => Promise<void>
 }
 
-/** Longer than the server's own `statement_timeout` and than any client waits: whoever gets here has lost the server. */
+/**
+ * Longer than the server's own `statement_timeout` and than any client waits: whoever gets here has lost the server.
+ */
 const SILENCE_MS = 7_000
 /** A sign-up hashes its password inside its transaction, and may wait for its turn to do so. */
 const TRANSACTION_MS = 15_000
@@ -37,7 +40,8 @@ const QUERIES = [
 
 const ONLY_LOOKS: ReadonlySet<string> = new Set(['findOne', 'findMany', 'count'])
 
-type Queries = Record<(typeof QUERIES)[number], (...args: never[]) => Promise<unknown>>
+/** Of the adapter, and of the one inside a transaction. */
+type Queries = Pick<DBAdapter<BetterAuthOptions>, (typeof QUERIES)[number]>
 
 export function createAuthDatabase(connect: () => Sql, { tables, relations }: AuthTables): AuthDatabase {
   let pool = connect()
@@ -58,7 +62,10 @@ export function createAuthDatabase(connect: () => Sql, { tables, relations }: Au
   async function answered<T>(ask: () => Promise<T>, patienceMs: number): Promise<T> {
     const asked = pool
     try {
-      return await withDeadline(ask(), patienceMs, () => giveUp(asked))
+      return await withDeadline(patienceMs, ask(), () => {
+        giveUp(asked)
+        return Object.assign(new Error(`PostgreSQL did not answer within ${patienceMs} ms`), { code: 'NO_ANSWER' })
+      })
     } catch (error) {
       noteFailure(error)
       throw error
@@ -67,13 +74,15 @@ export function createAuthDatabase(connect: () => Sql, { tables, relations }: Au
 
   function watch(target: Queries, source: () => Queries): void {
     for (const name of QUERIES) {
-      target[name] = async (...args) => {
+      const ask = async (...args: readonly unknown[]): Promise<unknown> => {
         const handling = currentHandling()
         if (handling !== undefined && !ONLY_LOOKS.has(name)) handling.wrote = true
-        const answer = await answered(() => source()[name](...args), SILENCE_MS)
-        if (name === 'findOne') noteCaller(args[0] as unknown as Question, answer)
+        const queries = source()
+        const answer = await answered<unknown>(() => Reflect.apply(queries[name], queries, args), SILENCE_MS)
+        if (name === 'findOne') noteCaller(args[0] as Question, answer)
         return answer
       }
+      Object.assign(target, { [name]: ask })
     }
   }
 
@@ -85,12 +94,12 @@ export function createAuthDatabase(connect: () => Sql, { tables, relations }: Au
       reopen.push(() => {
         inner = open(options)
       })
-      watch(adapter as unknown as Queries, () => inner as unknown as Queries)
+      watch(adapter, () => inner)
       adapter.transaction = run =>
         answered(() => {
           return inner.transaction(transaction => {
-            const queries = { ...transaction } as unknown as Queries
-            watch(transaction as unknown as Queries, () => queries)
+            const queries = { ...transaction }
+            watch(transaction, () => queries)
             return run(transaction)
           })
         }, TRANSACTION_MS)
@@ -98,15 +107,4 @@ export function createAuthDatabase(connect: () => Sql, { tables, relations }: Au
     },
     close: () => pool.end({ timeout: 1 })
   }
-}
-
-async function withDeadline<T>(answer: Promise<T>, ms: number, onSilence: () => void): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(Object.assign(new Error(`PostgreSQL did not answer within ${ms} ms`), { code: 'NO_ANSWER' }))
-      onSilence()
-    }, ms)
-  })
-  return Promise.race([answer, silence]).finally(() => clearTimeout(timer))
 }

@@ -4,7 +4,8 @@
  */
 import type { BetterAuthOptions } from 'better-auth'
 import type { FastifyBaseLogger } from 'fastify'
-import { databaseCode, isBadValue } from './handling.js'
+import { databaseCode } from '../data/postgres-error.js'
+import { isBadValue } from './handling.js'
 
 type Logger = NonNullable<BetterAuthOptions['logger']>
 

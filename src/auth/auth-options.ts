@@ -5,6 +5,7 @@ import { APIError, isAPIError } from 'better-auth/api'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sql } from 'postgres'
 import type { AuthSecret, Env } from '../config/env.js'
+import { AUTH_MOUNT } from '../config/own-paths.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { AuthDatabase } from './auth-database.js'
 import { keepShortSessionsShort, noteEnding, noteUser, refuseIds } from './auth-hooks.js'
@@ -36,7 +37,7 @@ export function betterAuthOptions(
   return {
     appName: 'session-gateway',
     baseURL: env.baseUrl,
-    basePath: '/api/auth',
+    basePath: AUTH_MOUNT,
     ...secretOptions(secrets),
     trustedOrigins: [...env.corsOrigins],
     database: database.adapter,

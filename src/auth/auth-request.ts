@@ -5,10 +5,10 @@
  */
 import type { FastifyRequest } from 'fastify'
 import type { AuthSecret, Env } from '../config/env.js'
+import { AUTH_MOUNT } from '../config/own-paths.js'
 import { GatewayError } from '../errors.js'
 import { type Credential, signToken } from '../session/credential.js'
 import { bodyOf } from './auth-body.js'
-import { AUTH_MOUNT } from './auth-target.js'
 import type { Auth } from './better-auth.js'
 import type { OlderSignatures } from './older-signatures.js'
 

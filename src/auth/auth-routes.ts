@@ -6,7 +6,9 @@
  *   every revocation applied on every node · answer
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { withDeadline } from '../clock.js'
 import type { Env } from '../config/env.js'
+import { AUTH_MOUNT } from '../config/own-paths.js'
 import { allowedOrigins, isFromOurPage, SAFE_METHODS } from '../edge/request-origin.js'
 import type { EndStranger } from '../edge/fingerprint-watch.js'
 import { GatewayError } from '../errors.js'
@@ -16,7 +18,7 @@ import { keepBodies } from './auth-body.js'
 import { causeOf } from './auth-cause.js'
 import { type AuthEvent, eventOf, outcomeOf } from './auth-events.js'
 import { type AuthRequestOptions, toWebRequest } from './auth-request.js'
-import { AUTH_MOUNT, type AuthTarget, readAuthTarget } from './auth-target.js'
+import { type AuthTarget, readAuthTarget } from './auth-target.js'
 import type { Auth } from './better-auth.js'
 import { currentCredential, dropWhereSet, type Renewing } from './current-credential.js'
 import { type DebugOptions, debugRoute } from './debug-routes.js'
@@ -57,7 +59,7 @@ export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, o
   const { budgetMs = FIVE_SECONDS } = options
   const ours = allowedOrigins(options.env)
   keepBodies(scope, budgetMs)
-  scope.decorateRequest('authTarget', null as unknown as AuthTarget)
+  scope.decorateRequest('authTarget', null, [])
   scope.decorateRequest('authHandling', null)
   scope.addHook('onRequest', function readTarget(request, _reply, done) {
     request.authTarget = readAuthTarget(request)
@@ -76,10 +78,20 @@ export const authRoutes: FastifyPluginAsync<AuthRoutesOptions> = async (scope, o
     handler: async (request, reply) => {
       const offered = options.readCredential(request.raw)
       checkOrigin(request, offered, ours)
-      const credential = await currentCredential(request, offered, options.renewing ?? null)
-      return answer(request, credential, reply, options, budgetMs)
+      const answer = withDeadline(budgetMs, handle(request, offered, options), tooSlow)
+      const result = await answer.finally(() => tellCaller(request))
+      request.exchange.granted = result.status < 400
+      dropWhereSet(request, result, options.auth.context.authCookies.sessionToken.name)
+      return sendAnswer(result, reply)
     }
   })
+}
+
+/** For the access log: what Better Auth found out on its way, and nothing is asked for it. */
+function tellCaller({ authHandling, exchange }: FastifyRequest): void {
+  if (authHandling === null) return
+  exchange.userId = authHandling.userId
+  if (authHandling.asked) exchange.source = 'postgres'
 }
 
 /** Before anything is done for it: what a 503 leaves undone is done later, without Better Auth's own check. */
@@ -88,33 +100,13 @@ function checkOrigin({ method, headers }: FastifyRequest, credential: Credential
   if (!isFromOurPage(headers, ours)) throw new GatewayError('ORIGIN_NOT_ALLOWED')
 }
 
-async function answer(
-  request: FastifyRequest,
-  credential: Credential,
-  reply: FastifyReply,
-  options: AuthRoutesOptions,
-  budgetMs: number
-): Promise<FastifyReply> {
-  const token = credential.kind === 'token' ? credential.token : null
-  const handling = newHandling(causeOf(request.method, request.authTarget.endpoint), token)
-  request.authHandling = handling
-  const work = handle(request, credential, handling, options)
-  const result = await withinBudget(work, budgetMs)
-  request.exchange.granted = result.status < 400
-  dropWhereSet(request, result, options.auth.context.authCookies.sessionToken.name)
-  return sendAnswer(result, reply)
-}
-
-async function handle(
-  request: FastifyRequest,
-  credential: Credential,
-  handling: Handling,
-  options: AuthRoutesOptions
-): Promise<Answer> {
+async function handle(request: FastifyRequest, offered: Credential, options: AuthRoutesOptions): Promise<Answer> {
   const { env, settle } = options
   const { method } = request
   const { endpoint } = request.authTarget
-  const result = await askHonestly(request, credential, handling, options)
+  const handling = newHandling(causeOf(method, endpoint))
+  request.authHandling = handling
+  const result = await askHonestly(request, offered, handling, options)
   // A refusal may have changed something too: one organisation that is not yours, and none is active any more.
   if (mayChangeState(method, endpoint) && (result.status < 400 || handling.wrote)) await settle()
   checkRedirect(result, endpoint, env.baseUrl, [env.baseUrl, ...env.corsOrigins])
@@ -124,19 +116,20 @@ async function handle(
 /** What it answers below 400 is done; of what may not be, it throws, and has it done later. */
 async function askHonestly(
   request: FastifyRequest,
-  credential: Credential,
+  offered: Credential,
   handling: Handling,
   options: AuthRoutesOptions
 ): Promise<Answer> {
-  const { auth, rows, endLater, endStranger } = options
-  const { method, authFields, headers, exchange } = request
+  const { auth, rows, endLater } = options
+  const { method } = request
   const { endpoint } = request.authTarget
-  if (credential.kind === 'token') {
-    await endStranger?.(credential.token, headers['user-agent'] ?? '', exchange.clientAddress)
-  }
   const askedAt = performance.now()
-  const revocation = revocationOf(method === 'POST' ? endpoint : '', credential, authFields, rows)
+  // Until it is known who asks, a sign-out is all that he may ask for.
+  let revocation = revocationOf(method === 'POST' && endpoint === '/sign-out' ? endpoint : '', offered, null, rows)
   try {
+    const credential = await callerOf(request, offered, options)
+    if (credential.kind === 'token') handling.token = credential.token
+    revocation = revocationOf(method === 'POST' ? endpoint : '', credential, request.authFields, rows)
     await revocation.prepare()
     const webRequest = toWebRequest(request, credential, options)
     const response = await runHandling(handling, () => auth.handler(webRequest)).catch(broken)
@@ -153,6 +146,18 @@ async function askHonestly(
   }
 }
 
+async function callerOf(
+  request: FastifyRequest,
+  offered: Credential,
+  { renewing = null, endStranger }: AuthRoutesOptions
+): Promise<Credential> {
+  const credential = await currentCredential(request, offered, renewing)
+  if (credential.kind === 'token') {
+    await endStranger?.(credential.token, request.headers['user-agent'] ?? '', request.exchange.clientAddress)
+  }
+  return credential
+}
+
 function isOutage(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'AUTH_SERVICE_UNAVAILABLE'
 }
@@ -162,15 +167,9 @@ function broken(cause: unknown): never {
   throw new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason: 'better_auth_rejected', cause, headers: RETRY_AFTER })
 }
 
-/** What goes on behind a 503 may still succeed; the client only learns that nobody knows. */
-async function withinBudget<T>(work: Promise<T>, budgetMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason: 'too_slow', headers: RETRY_AFTER }))
-    }, budgetMs)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+/** What goes on behind it may still succeed; the client only learns that nobody knows. */
+function tooSlow(): GatewayError {
+  return new GatewayError('AUTH_SERVICE_UNAVAILABLE', { reason: 'too_slow', headers: RETRY_AFTER })
 }
 
 function record(request: FastifyRequest, reply: FastifyReply, onEvent: (event: AuthEvent) => void): void {

@@ -1,5 +1,6 @@
 /** Which endpoint of Better Auth a request means: canonical path, aliases resolved. */
 import type { FastifyRequest } from 'fastify'
+import { AUTH_MOUNT } from '../config/own-paths.js'
 import { GatewayError } from '../errors.js'
 import { canonicalPath } from '../routes/canonical-path.js'
 
@@ -16,8 +17,6 @@ declare module 'fastify' {
     authTarget: AuthTarget
   }
 }
-
-export const AUTH_MOUNT = '/api/auth'
 
 /** Names the customer's documents use for endpoints of Better Auth (R12, R13). */
 const ALIASES: Readonly<Record<string, string>> = {

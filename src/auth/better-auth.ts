@@ -19,10 +19,15 @@ export async function createAuth(options: AuthOptions): Promise<Auth> {
   refuseSideDoor()
   const tables = authTables(options.shape)
   const database = createAuthDatabase(options.connect, tables)
-  const auth = betterAuth(betterAuthOptions(options, database, new Set(Object.keys(tables.tables))))
-  const context = await auth.$context
-  if (options.env.authMode === 'hosted') await context.checkSchema?.()
-  return { handler: auth.handler, context, close: database.close }
+  try {
+    const auth = betterAuth(betterAuthOptions(options, database, new Set(Object.keys(tables.tables))))
+    const context = await auth.$context
+    if (options.env.authMode === 'hosted') await context.checkSchema?.()
+    return { handler: auth.handler, context, close: database.close }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
 }
 
 /** Better Auth trusts what stands in this variable besides its options; the origin check and CORS would not know. */

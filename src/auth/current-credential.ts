@@ -27,8 +27,10 @@ const NAMES_A_TOKEN: Readonly<Record<string, string>> = {
 }
 
 /**
- * Writes `exchange.answerHeaders`. Never rejects: where PostgreSQL does not answer here it will not answer Better Auth
- * either, and what that means for the request is decided there.
+ * Writes `exchange.answerHeaders`. Where PostgreSQL does not answer here it will not answer Better Auth either, and
+ * what that means for the request is decided there. Only a sign-out is not sent on: it rejects with
+ * AUTH_SERVICE_UNAVAILABLE, as it would after Better Auth had waited for five seconds, because it is made sure of by
+ * the pool that was asked here.
  */
 export async function currentCredential(
   request: FastifyRequest,
@@ -39,7 +41,7 @@ export async function currentCredential(
   const { rotation } = renewing
   if (rotation === null && !(offered.secretIndex !== null && offered.secretIndex > 0)) return offered
   if (request.authTarget.endpoint === '/sign-out') {
-    const successor = rotation === null ? null : await successorOf(offered.token, rotation)
+    const successor = rotation === null ? null : await rotation.successorOf(offered.token)
     return successor === null ? offered : { ...offered, token: successor }
   }
   await nameCurrent(request, rotation)

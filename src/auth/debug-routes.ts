@@ -1,8 +1,10 @@
-/** `/api/auth/debug`: how this gateway is set up and what it makes of the caller's credential. Development only (R16). */
+/**
+ * `/api/auth/debug`: how this gateway is set up and what it makes of the caller's credential. Development only (R16).
+ */
 import type { FastifyInstance } from 'fastify'
 import type { Env } from '../config/env.js'
+import { AUTH_MOUNT } from '../config/own-paths.js'
 import type { CredentialReader } from '../session/credential.js'
-import { AUTH_MOUNT } from './auth-target.js'
 import type { Auth } from './better-auth.js'
 
 export interface DebugOptions {

@@ -34,7 +34,8 @@ const MAX_WAITING = 1_000
 
 export class EndLater {
   readonly #options: EndLaterOptions
-  #waiting: Unfinished[] = []
+  /** By what is to end: whoever obeys Retry-After asks for the same again and again. */
+  readonly #waiting = new Map<string, Unfinished>()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
   #stopped = false
@@ -44,8 +45,11 @@ export class EndLater {
   }
 
   add(unfinished: Unfinished): void {
-    if (this.#stopped || this.#waiting.length >= MAX_WAITING) return this.#giveUp(unfinished)
-    this.#waiting.push(unfinished)
+    const what = JSON.stringify(unfinished.ending)
+    const isFull = this.#waiting.size >= MAX_WAITING && !this.#waiting.has(what)
+    if (this.#stopped || isFull) return this.#giveUp(unfinished)
+    // The newest counts: it means every session until now, and has the whole time before it.
+    this.#waiting.set(what, unfinished)
     this.#schedule()
   }
 
@@ -54,7 +58,8 @@ export class EndLater {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#running
-    for (const one of this.#waiting.splice(0)) this.#giveUp(one)
+    for (const one of this.#waiting.values()) this.#giveUp(one)
+    this.#waiting.clear()
   }
 
   #schedule(): void {
@@ -62,27 +67,26 @@ export class EndLater {
     this.#timer = setTimeout(() => {
       this.#running = this.#tryAll().finally(() => {
         this.#timer = undefined
-        if (this.#waiting.length > 0) this.#schedule()
+        if (this.#waiting.size > 0) this.#schedule()
       })
     }, RETRY_MS)
     this.#timer.unref()
   }
 
   async #tryAll(): Promise<void> {
-    const failed: Unfinished[] = []
-    while (!this.#stopped) {
-      const one = this.#waiting.shift()
-      if (one === undefined) break
+    for (const [what, one] of this.#waiting) {
+      if (this.#stopped) return
       const ageMs = performance.now() - one.askedAt
       const isGone = await this.#options.end(one.ending, one.cause, ageMs).then(
         () => true,
         () => false
       )
+      if (!isGone && ageMs <= PATIENCE_MS) continue
+      // It may have been asked for again meanwhile.
+      if (this.#waiting.get(what) === one) this.#waiting.delete(what)
       if (isGone) this.#options.onEnded(one.cause, ageMs)
-      else if (ageMs > PATIENCE_MS) this.#giveUp(one)
-      else failed.push(one)
+      else this.#giveUp(one)
     }
-    this.#waiting.push(...failed)
   }
 
   #giveUp({ cause, askedAt }: Unfinished): void {

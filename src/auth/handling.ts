@@ -4,6 +4,7 @@
  * list-users answers with nobody. Its status alone therefore cannot be believed; the queries can.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { databaseCode } from '../data/postgres-error.js'
 
 export interface Handling {
   /** The first query that failed through no fault of the request; null while all went well. */
@@ -12,10 +13,12 @@ export interface Handling {
   badValue: boolean
   /** Whose session this was or became; for the log. */
   userId: string | null
+  /** Whether the session it came with was asked for. */
+  asked: boolean
   /** The auth event this is, as the cause of what it revokes; null for none. */
   readonly cause: string | null
-  /** The bare session token it came with; null for none. */
-  readonly token: string | null
+  /** The session token that Better Auth is given; null for none. */
+  token: string | null
   /** Whether Better Auth has sent anything but a question to the database. */
   wrote: boolean
   /** Tokens of the sessions that Better Auth set out to delete; whether it could is not known. */
@@ -24,8 +27,17 @@ export interface Handling {
 
 const handlings = new AsyncLocalStorage<Handling>()
 
-export function newHandling(cause: string | null = null, token: string | null = null): Handling {
-  return { outage: null, badValue: false, userId: null, cause, token, wrote: false, ending: new Set() }
+export function newHandling(cause: string | null = null): Handling {
+  return {
+    outage: null,
+    badValue: false,
+    userId: null,
+    asked: false,
+    cause,
+    token: null,
+    wrote: false,
+    ending: new Set()
+  }
 }
 
 export function runHandling<T>(handling: Handling, run: () => T): T {
@@ -56,9 +68,10 @@ export interface Question {
 export function noteCaller({ model, where }: Question, row: unknown): void {
   const handling = handlings.getStore()
   if (handling === undefined || model !== 'session' || handling.token === null) return
-  const isOwn = where?.some(({ field, value }) => field === 'token' && value === handling.token) === true
+  if (where?.some(({ field, value }) => field === 'token' && value === handling.token) !== true) return
+  handling.asked = true
   const { userId } = (row ?? {}) as { userId?: unknown }
-  if (isOwn && typeof userId === 'string') handling.userId ??= userId
+  if (typeof userId === 'string') handling.userId ??= userId
 }
 
 export function isBadValue(error: unknown): boolean {
@@ -68,13 +81,4 @@ export function isBadValue(error: unknown): boolean {
 function sqlClass(error: unknown): string | null {
   const code = databaseCode(error)
   return code !== null && /^[0-9A-Z]{5}$/.test(code) ? code.slice(0, 2) : null
-}
-
-/** SQLSTATE or the driver's own word (ECONNREFUSED, CONNECTION_CLOSED); drizzle wraps it in `cause`. */
-export function databaseCode(error: unknown): string | null {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    const { code } = current as { code?: unknown }
-    if (typeof code === 'string') return code
-  }
-  return null
 }

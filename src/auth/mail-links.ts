@@ -1,4 +1,6 @@
-/** Where the links in mails lead. Better Auth has checked a `callbackURL` the client gave against the trusted origins. */
+/**
+ * Where the links in mails lead. Better Auth has checked a `callbackURL` the client gave against the trusted origins.
+ */
 import type { Env } from '../config/env.js'
 
 type Places = Pick<Env, 'baseUrl' | 'frontendUrl' | 'corsOrigins'>

@@ -55,6 +55,10 @@ function sendBySmtp(url: string, from: string): MailTransport {
   }
 }
 
+/**
+ * The one line that holds a token, and with a verification's the e-mail address: docs/security.md, links of mails in
+ * the log.
+ */
 function sendToLog(log: FastifyBaseLogger): MailTransport {
   return async ({ kind, userId, link }: Mail) => {
     log.info({ event: 'mail.link', kind, userId, link })

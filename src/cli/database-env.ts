@@ -1,4 +1,7 @@
-/** The environment of a command that works on the database and serves nothing: what `start` wants besides is not asked for. */
+/**
+ * The environment of a command that works on the database and serves nothing: what `start` wants besides is not asked
+ * for.
+ */
 import { environment } from '../config/dot-env.js'
 import { type Env, readEnv } from '../config/env.js'
 import { VariableSource } from '../config/variable-source.js'

@@ -1,4 +1,5 @@
 /** One line of `session-gateway doctor`. */
+import { withDeadline } from '../clock.js'
 
 export type Level = 'ok' | 'warn' | 'fail'
 
@@ -26,12 +27,8 @@ export function fail(about: string, message: string, ...mend: readonly string[])
 }
 
 /** Rejects after that time. What goes on behind it ends with the connection it uses. */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'TIMEOUT' })), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+export function within<T>(ms: number, work: PromiseLike<T>): Promise<T> {
+  return withDeadline(ms, work, () => Object.assign(new Error(`no answer within ${ms} ms`), { code: 'TIMEOUT' }))
 }
 
 /** A driver's own words; `fetch` hides them in `cause`. */

@@ -1,7 +1,10 @@
-/** `doctor`: what the gateway's role may do. Too little, and something fails; too much, and a hole becomes a bigger one (R75). */
+/**
+ * `doctor`: what the gateway's role may do. Too little, and something fails; too much, and a hole becomes a bigger one
+ * (R75).
+ */
 import type { Sql } from 'postgres'
 import { missingGrants } from '../../schema/grants-sql.js'
-import { outboxTable } from '../../schema/outbox-sql.js'
+import { outboxTable } from '../../schema/outbox-tables.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { AuthMode } from '../data/finding.js'
 import { ident } from '../data/sql-text.js'

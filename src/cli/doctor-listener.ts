@@ -1,6 +1,8 @@
-/** `doctor`: does a NOTIFY sent over DATABASE_URL arrive at DATABASE_DIRECT_URL? Through a transaction pooler none does. */
+/**
+ * `doctor`: does a NOTIFY sent over DATABASE_URL arrive at DATABASE_DIRECT_URL? Through a transaction pooler none does.
+ */
 import type { Sql } from 'postgres'
-import { REVOCATION_CHANNEL } from '../../schema/revocation-sql.js'
+import { REVOCATION_CHANNEL } from '../../schema/revocation-functions.js'
 import { Listener, type ListenerState } from '../data/listener.js'
 import { createListenClient } from '../data/postgres.js'
 import { type Diagnosis, ok, warn, within } from './diagnosis.js'

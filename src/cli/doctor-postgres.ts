@@ -3,7 +3,7 @@ import type { Sql } from 'postgres'
 import type { Env } from '../config/env.js'
 import { readServer } from '../data/auth-catalog.js'
 import { serverFindings } from '../data/auth-findings.js'
-import { createDirectClient, createLookupPool } from '../data/postgres.js'
+import { createDirectClient, createLookupPool, POOL_SIZES } from '../data/postgres.js'
 import { type Diagnosis, fail, ok, warn, within, wordsOf } from './diagnosis.js'
 import { examineListener } from './doctor-listener.js'
 import { examineGrants } from './doctor-grants.js'
@@ -21,7 +21,7 @@ const SLOW_MS = 20
 const SKEW_WARN_MS = 1_000
 const SKEW_FAIL_MS = 60_000
 /** Of a gateway, beside its pool for look-ups: docs/operations.md, rolling deploys. */
-const OTHER_CONNECTIONS = 9
+const OTHER_CONNECTIONS = Object.values(POOL_SIZES).reduce<number>((sum, size) => sum + size, 0)
 
 export async function examinePostgres(parts: DatabaseParts): Promise<Diagnosis[]> {
   const { databaseUrl, databaseDirectUrl, env } = parts
@@ -34,10 +34,12 @@ export async function examinePostgres(parts: DatabaseParts): Promise<Diagnosis[]
     const { shape, diagnoses } = await within(DEADLINE_MS, examineTables(sql, env, parts.audiences))
     return [
       ...(await within(DEADLINE_MS, examineServer(sql))),
-      await examineClock(sql),
+      await within(DEADLINE_MS, examineClock(sql)),
       ...(awayDirect === null ? [] : [awayDirect]),
       ...diagnoses,
-      ...(shape === null || env.databaseUrl === null ? [] : await examineGrants(sql, shape, env.authMode)),
+      ...(shape === null || env.databaseUrl === null
+        ? []
+        : await within(DEADLINE_MS, examineGrants(sql, shape, env.authMode))),
       await within(DEADLINE_MS, examineRoom(sql, env)),
       ...(awayDirect === null ? [await examineListener(sql, databaseDirectUrl)] : [])
     ]
@@ -92,13 +94,12 @@ async function examineClock(sql: Sql): Promise<Diagnosis> {
 
 /** A node more than there are: a rolling deploy starts the new one before it stops the old one. */
 async function examineRoom(sql: Sql, { databasePoolMax, workers }: Env): Promise<Diagnosis> {
-  const [row] = await sql<[{ most: number; others: number; ours: number }]>`
+  const [row] = await sql<[{ most: number; others: number }]>`
     select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
-           (count(*) filter (where application_name not like 'session-gateway%'))::int as others,
-           (count(*) filter (where application_name like 'session-gateway%'))::int as ours
+           (count(*) filter (where application_name not like 'session-gateway%'))::int as others
       from pg_stat_activity where backend_type = 'client backend'`
   const needed = (workers + 1) * (databasePoolMax + OTHER_CONNECTIONS)
-  const message = `${row.most} connections allowed, others hold ${row.others}, this machine and a second one at a deploy need up to ${needed}`
+  const message = `PostgreSQL allows ${row.most}: other programs have ${row.others} open, and the gateway here may need ${needed}, counting the process that a deploy adds`
   if (row.others + needed <= row.most) return ok('connections', message)
   const setting = Math.ceil((row.others + needed) / 50) * 50
   return warn(

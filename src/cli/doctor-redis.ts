@@ -1,4 +1,6 @@
-/** `doctor`: Redis. Reachable within the time a request gives it, new enough, and not made to forget the wrong things. */
+/**
+ * `doctor`: Redis. Reachable within the time a request gives it, new enough, and not made to forget the wrong things.
+ */
 import type { Redis } from 'ioredis'
 import type { Env } from '../config/env.js'
 import { RedisLink } from '../data/redis.js'
@@ -28,7 +30,12 @@ export async function examineRedis({ redisUrl, workers, production }: Env): Prom
     await within(DEADLINE_MS, ready(link.client))
     return await within(DEADLINE_MS, examineServer(link.client))
   } catch (error) {
-    return [fail('redis', `REDIS_URL leads nowhere: ${wordsOf(lastError ?? error)}. Every look-up asks PostgreSQL.`)]
+    return [
+      fail(
+        'redis',
+        `REDIS_URL leads nowhere: ${wordsOf(lastError ?? error)}. What memory does not hold, PostgreSQL is asked for.`
+      )
+    ]
   } finally {
     link.close()
   }
@@ -83,7 +90,10 @@ function isOld(version: string): boolean {
   return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
 }
 
-/** Counters of limits and the heartbeat have an end as sessions do, but are used all the time: `volatile-lru` spares them. */
+/**
+ * Counters of limits and the heartbeat have an end as sessions do, but are used all the time: `volatile-lru` spares
+ * them.
+ */
 function memory(info: ReadonlyMap<string, string>): Diagnosis[] {
   const policy = info.get('maxmemory_policy') ?? ''
   const limit = Number(info.get('maxmemory') ?? 0)

@@ -1,6 +1,6 @@
 /** `doctor`: Better Auth's tables, the triggers of revocation, and who is registered there. */
 import type { Sql } from 'postgres'
-import { nodeTable } from '../../schema/outbox-sql.js'
+import { nodeTable } from '../../schema/outbox-tables.js'
 import { revocationInstalled } from '../../schema/revocation-sql.js'
 import { triggersOf } from '../../schema/triggers-sql.js'
 import type { Env } from '../config/env.js'
@@ -20,7 +20,7 @@ export interface TablesExamined {
 
 export async function examineTables(
   sql: Sql,
-  { databaseSchema, authMode }: Pick<Env, 'databaseSchema' | 'authMode'>,
+  { databaseSchema, authMode, redisUrl }: Pick<Env, 'databaseSchema' | 'authMode' | 'redisUrl'>,
   audiences: readonly string[]
 ): Promise<TablesExamined> {
   let inspection: Awaited<ReturnType<typeof inspectAuth>>
@@ -48,7 +48,7 @@ export async function examineTables(
       ...(found.length > 0 ? found : [ok('tables', `schema "${shape.schema}": ${names.join(', ')}`)]),
       ...(audiences.length > 0 && shape.tables.jwks === undefined ? [withoutKeys(audiences)] : []),
       ...(await examineTriggers(sql, shape)),
-      ...(await examineNodes(sql, shape))
+      ...(await examineNodes(sql, shape, redisUrl !== null))
     ]
   }
 }
@@ -83,21 +83,30 @@ async function examineTriggers(sql: Sql, shape: AuthShape): Promise<Diagnosis[]>
     return [fail('triggers', `${disabled.length} of ${expected.length} do not fire on every change: ${cost}`, ...mend)]
   }
   if (!(await revocationInstalled(sql, shape)))
-    return [fail('triggers', `those of another version are there: ${cost}`, MIGRATE)]
+    return [fail('triggers', `they are there and are not what this version installs: ${cost}`, MIGRATE)]
   return [ok('triggers', `${expected.length} there and firing`)]
 }
 
-async function examineNodes(sql: Sql, shape: AuthShape): Promise<Diagnosis[]> {
+async function examineNodes(sql: Sql, shape: AuthShape, hasRedis: boolean): Promise<Diagnosis[]> {
   const table = nodeTable(shape)
-  const [found] = await sql<[{ mayRead: boolean | null }]>`
+  const [{ mayRead }] = await sql<[{ mayRead: boolean | null }]>`
     select has_table_privilege(to_regclass(${table}), 'SELECT') as "mayRead"`
-  if (found.mayRead !== true) return []
+  if (mayRead !== true) return []
   const [row] = await sql.unsafe<[{ running: number; lapsed: number }]>(
     `select (count(*) filter (where greatest(lease_until, grace_until) > now()))::int as running,
             (count(*) filter (where greatest(lease_until, grace_until) < now() - interval '1 day'))::int as lapsed from ${table}`
   )
   const message = `${row.running} ${row.running === 1 ? 'gateway is' : 'gateways are'} registered`
-  if (row.lapsed < 1000) return [ok('nodes', message)]
-  const mend = `DELETE FROM ${table} WHERE greatest(lease_until, grace_until) < now() - interval '1 day';`
-  return [warn('nodes', `${message}, and ${row.lapsed} that were killed have left a row.`, mend)]
+  const found: Diagnosis[] = []
+  if (row.running > 1 && !hasRedis) {
+    const cost = 'each of them counts sign-in attempts for itself, and keeps sessions in its own memory alone'
+    found.push(
+      warn('nodes', `${message} and REDIS_URL is not set: ${cost}.`, 'REDIS_URL=redis://...   # the same for all')
+    )
+  }
+  if (row.lapsed >= 1000) {
+    const mend = `DELETE FROM ${table} WHERE greatest(lease_until, grace_until) < now() - interval '1 day';`
+    found.push(warn('nodes', `${message}, and ${row.lapsed} that were killed have left a row.`, mend))
+  }
+  return found.length > 0 ? found : [ok('nodes', message)]
 }

@@ -1,7 +1,10 @@
-/** `doctor`: every target of every upstream, as a call would find it: a connection, TLS that is trusted, and its health path. */
-import { connect, isIP } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+/**
+ * `doctor`: every target of every upstream, as a call would find it: a connection, TLS that is trusted, and its health
+ * path.
+ */
+import { type buildConnector, Client } from 'undici'
 import type { UpstreamConfig } from '../config/gateway-file.js'
+import { connectorOf } from '../upstream/connector.js'
 import { type Diagnosis, fail, ok, warn, wordsOf } from './diagnosis.js'
 
 interface Answer {
@@ -27,38 +30,35 @@ async function examineUpstream(upstream: UpstreamConfig): Promise<Diagnosis[]> {
   )
 }
 
-async function ask(target: string, { connectTimeoutMs, headersTimeoutMs, health }: UpstreamConfig): Promise<Answer> {
-  const url = new URL(target)
+async function ask(target: string, upstream: UpstreamConfig): Promise<Answer> {
+  const { connectTimeoutMs, headersTimeoutMs, health } = upstream
+  const connect = connectorOf(upstream, connectTimeoutMs)
   try {
-    await reach(url, connectTimeoutMs)
+    await reach(new URL(target), connect)
   } catch (error) {
     return { target, problem: `cannot be reached: ${wordsOf(error)}`, detail: '' }
   }
   if (health === null) return { target, problem: null, detail: 'takes connections' }
+  const client = new Client(target, { connect })
   try {
     const signal = AbortSignal.timeout(headersTimeoutMs)
-    const response = await fetch(new URL(health.path, url), { signal, redirect: 'manual' })
-    void response.body?.cancel()
-    const detail = `answers ${response.status} to GET ${health.path}`
-    return { target, problem: response.ok ? null : detail, detail }
+    const { statusCode, body } = await client.request({ method: 'GET', path: health.path, signal })
+    body.on('error', () => {}).destroy()
+    const detail = `answers ${statusCode} to GET ${health.path}`
+    return { target, problem: statusCode >= 200 && statusCode < 300 ? null : detail, detail }
   } catch (error) {
     return { target, problem: `does not answer GET ${health.path}: ${wordsOf(error)}`, detail: '' }
+  } finally {
+    void client.destroy()
   }
 }
 
-function reach({ protocol, hostname, port }: URL, timeoutMs: number): Promise<void> {
-  const host = hostname.replace(/^\[|\]$/g, '')
+function reach({ protocol, host, hostname, port }: URL, connect: buildConnector.connector): Promise<void> {
   return new Promise((resolve, reject) => {
-    const done = () => {
+    connect({ protocol, host, hostname: hostname.replace(/^\[|\]$/g, ''), port }, (error, socket) => {
+      if (error !== null) return reject(error)
       socket.destroy()
       resolve()
-    }
-    const socket =
-      protocol === 'https:'
-        ? connectTls({ host, port: Number(port || 443), ...(isIP(host) === 0 && { servername: host }) }, done)
-        : connect({ host, port: Number(port || 80) }, done)
-    socket.once('error', reject)
-    const late = Object.assign(new Error(`no connection within ${timeoutMs} ms`), { code: 'TIMEOUT' })
-    socket.setTimeout(timeoutMs, () => socket.destroy(late))
+    })
   })
 }

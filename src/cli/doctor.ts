@@ -1,4 +1,7 @@
-/** `session-gateway doctor`: looks at the database, Redis and the upstreams as they are, and says what mends each finding. */
+/**
+ * `session-gateway doctor`: looks at the database, Redis and the upstreams as they are, and says what mends each
+ * finding.
+ */
 import { parseArgs } from 'node:util'
 import { environment } from '../config/dot-env.js'
 import { loadConfig } from '../config/load-config.js'

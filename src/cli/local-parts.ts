@@ -1,4 +1,6 @@
-/** What a bare machine does not have, brought along: a PostgreSQL with its tables, and a secret. Both stay in `.data/`. */
+/**
+ * What a bare machine does not have, brought along: a PostgreSQL with its tables, and a secret. Both stay in `.data/`.
+ */
 import { join, resolve } from 'node:path'
 import type { AppConfig } from '../app-config.js'
 import type { Env } from '../config/env.js'

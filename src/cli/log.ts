@@ -20,6 +20,7 @@ export function createLog(level: string): Logger {
   const flush = () => {
     if (timer !== null) clearTimeout(timer)
     timer = null
+    // Bytes, as a pipe may take half a portion and so half a character; sonic-boom's types know of strings only.
     if (text !== '') stdout.write(Buffer.from(text) as unknown as string)
     text = ''
   }

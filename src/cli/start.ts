@@ -6,6 +6,7 @@ import { type App, createApp } from '../app.js'
 import { environment } from '../config/dot-env.js'
 import { type Config, loadConfig } from '../config/load-config.js'
 import { ConfigError, whereabouts } from '../errors.js'
+import { Opened } from '../opened.js'
 import { checkRoutes } from '../routes/route-rules.js'
 import { startTryIt, type TryIt } from '../try-it.js'
 import { welcome } from './banner.js'
@@ -39,49 +40,49 @@ export async function run(args: string[]): Promise<number> {
 
 async function start({ env, gateway }: Config): Promise<void> {
   const log = createLog(env.logLevel)
-  const opened: (() => Promise<void>)[] = []
-  const closeAll = async () => {
-    for (let close = opened.pop(); close !== undefined; close = opened.pop()) await close()
-  }
+  const opened = new Opened()
   // From here on: a Ctrl-C while it starts must not leave a PostgreSQL behind.
-  obeySignals(closeAll, log)
+  obeySignals(opened, log)
   try {
     const local = await openLocal(env, line => console.log(line))
-    opened.push(local.close)
+    opened.add(local.close)
     if (env.workers > 1 && cluster.isPrimary) {
       const workers = createWorkers(env, local, log)
-      opened.push(workers.close)
+      opened.add(workers.close)
       process.on('SIGHUP', workers.reload)
       await workers.listen()
       console.log(welcome(env, gateway === null))
       return
     }
     const tryIt = gateway === null ? await startTryIt() : null
-    if (tryIt !== null) opened.push(tryIt.close)
+    if (tryIt !== null) opened.add(tryIt.close)
     const app = await createApp({ env, gateway: gateway ?? (tryIt as TryIt).gateway, ...local }, log)
-    opened.push(app.close)
+    opened.add(app.close)
     process.on('SIGHUP', () => reload(app, log))
     await app.listen({ publicOnly: cluster.isWorker })
     if (cluster.isWorker) answerFirstProcess(app)
     else console.log(welcome(env, tryIt !== null))
   } catch (error) {
-    await closeAll()
+    await opened.close()
     throw error
   }
 }
+
+/** The driver's words, and ours where it was asked through a breaker. */
+const NO_DATABASE = new Set(['ECONNREFUSED', 'CONNECT_TIMEOUT', 'ENOTFOUND', 'AUTH_SERVICE_UNAVAILABLE'])
 
 /** What to do next, where we know; a driver's own words where we do not. */
 function sentenceFor(error: NodeJS.ErrnoException & { port?: number }): string {
   const { code, port } = error
   if (code === 'EADDRINUSE') return `Port ${port} is taken. Set PORT or OPS_PORT, or end what listens there.`
   if (code === 'EACCES') return `Port ${port} needs more rights than this user has. Set PORT to one above 1023.`
-  if (code === 'ECONNREFUSED' || code === 'CONNECT_TIMEOUT' || code === 'ENOTFOUND') {
+  if (NO_DATABASE.has(code ?? '')) {
     return `PostgreSQL does not answer (${code}). Is it running, and does DATABASE_URL name it?`
   }
   return `The gateway could not start: ${code ?? ''} ${error.message}`
 }
 
-function obeySignals(closeAll: () => Promise<void>, log: Logger): void {
+function obeySignals(opened: Opened, log: Logger): void {
   let ending = false
   const end = (reason: string, exitCode: number) => {
     // The second signal means: now.
@@ -89,7 +90,7 @@ function obeySignals(closeAll: () => Promise<void>, log: Logger): void {
     ending = true
     log.info({ event: 'shutdown', reason })
     setTimeout(() => process.exit(1), LONGEST_SHUTDOWN_MS).unref()
-    closeAll().then(
+    opened.close().then(
       () => process.exit(exitCode),
       () => process.exit(1)
     )

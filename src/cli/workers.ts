@@ -4,7 +4,7 @@
  * request of the public itself. Workers learn what was made here by their environment.
  */
 import cluster, { type Worker } from 'node:cluster'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import type { Logger } from 'pino'
 import { AggregatorRegistry } from 'prom-client'
 import type { App } from '../app.js'
@@ -27,6 +27,12 @@ const HEALTH_MS = 1_000
 /** As `npm start` and the image have it; here for whoever starts the first process in another way. */
 const YOUNG_GENERATION = '--max-semi-space-size=64'
 const HEALTH_QUESTION = 'session-gateway:health?'
+const HEALTH_ANSWER = 'session-gateway:health'
+
+interface HealthAnswer {
+  readonly type: typeof HEALTH_ANSWER
+  readonly health: Health
+}
 
 export function createWorkers(env: Env, local: LocalParts, log: Logger): Workers {
   let closing = false
@@ -68,7 +74,11 @@ export function createWorkers(env: Env, local: LocalParts, log: Logger): Workers
 /** In a worker: answers the first process when it asks. */
 export function answerFirstProcess(app: App): void {
   process.on('message', message => {
-    if (message === HEALTH_QUESTION) void app.checkHealth().then(health => process.send?.(health))
+    if (message !== HEALTH_QUESTION) return
+    void app.checkHealth().then(health => {
+      const answer: HealthAnswer = { type: HEALTH_ANSWER, health }
+      process.send?.(answer)
+    })
   })
 }
 
@@ -111,7 +121,7 @@ async function healthOfAll(draining: boolean): Promise<Health> {
   const answering = answers.filter(health => health !== null)
   const ids = asked.filter((_worker, i) => answers[i] !== null).map(({ id }) => id)
   const all = answering.length > 0 && answering.length === asked.length
-  const workers = { ok: all, detail: `answering: ${ids.join(', ') || 'none'}` }
+  const workers = { ok: all, needed: true, detail: `answering: ${ids.join(', ') || 'none'}` }
   return {
     ready: !draining && all && answering.every(({ ready }) => ready),
     draining,
@@ -126,17 +136,23 @@ function partsOf(healths: readonly Health[]): Health['parts'] {
     [...names].map(name => {
       const parts = healths.flatMap(health => health.parts[name] ?? [])
       const detail = [...new Set(parts.map(part => part.detail))].join('; ')
-      return [name, { ok: parts.every(({ ok }) => ok), detail }]
+      return [name, { ok: parts.every(({ ok }) => ok), needed: parts.some(({ needed }) => needed), detail }]
     })
   )
 }
 
+/** Null: not in time. A scrape's answers come over the same channel. */
 async function healthOf(worker: Worker): Promise<Health | null> {
   try {
+    const messages = on(worker, 'message', { signal: AbortSignal.timeout(HEALTH_MS) })
     worker.send(HEALTH_QUESTION)
-    const [health] = await once(worker, 'message', { signal: AbortSignal.timeout(HEALTH_MS) })
-    return health as Health
+    for await (const [message] of messages) if (isHealthAnswer(message)) return message.health
+    return null
   } catch {
     return null
   }
+}
+
+function isHealthAnswer(message: unknown): message is HealthAnswer {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === HEALTH_ANSWER
 }

@@ -1,9 +1,11 @@
 /** gateway.yaml: what is routed, and to whom it is open. As written, checked, with every default filled in. */
+import { dirname } from 'node:path'
 import type { ConfigProblem } from '../errors.js'
 import { gatewaySchema, routeSchema, testSchema, upstreamSchema } from './gateway-schema.js'
 import { routeOf, testOf, upstreamOf } from './gateway-shapes.js'
 import { type InterpolateOptions, interpolate } from './interpolate.js'
 import { type Finding, findingsOf } from './schema-findings.js'
+import { readUpstreamTls, type UpstreamTls } from './upstream-tls.js'
 import { type DocumentPath, readYaml, type YamlDocument } from './yaml-document.js'
 
 export interface UpstreamConfig {
@@ -22,6 +24,8 @@ export interface UpstreamConfig {
   readonly maxBodyBytes: number | null
   /** WebSockets one user may hold open in one process. */
   readonly maxSockets: number
+  /** Null: the system's authorities are trusted, and no certificate is shown. */
+  readonly tls: UpstreamTls | null
 }
 
 export type AccessConfig =
@@ -96,7 +100,11 @@ export function parseGatewayFile(text: string, { file, variable }: ReadGatewayOp
     const findings = [...findingsOf(gatewaySchema, written), ...strayNames(fieldsOf(written))]
     for (const { path, message } of findings) report(path, message)
   }
-  return { gateway: soundParts(fieldsOf(written), document), problems }
+  const readTls: TlsReader = (name, paths) =>
+    readUpstreamTls(paths, dirname(file), (key, message) =>
+      report(['upstreams', name, 'tls', ...(key === null ? [] : [key])], message)
+    )
+  return { gateway: soundParts(fieldsOf(written), document, readTls), problems }
 }
 
 /** `${NAME}` counts below `upstreams` only: nothing there is ever logged. */
@@ -106,7 +114,9 @@ function withVariables(value: unknown, options: InterpolateOptions): unknown {
   return { ...others, upstreams: interpolate(upstreams, ['upstreams'], options) }
 }
 
-function soundParts({ upstreams, routes, tests }: Fields, document: YamlDocument): GatewayFile {
+type TlsReader = (upstream: string, paths: Parameters<typeof readUpstreamTls>[0]) => UpstreamTls
+
+function soundParts({ upstreams, routes, tests }: Fields, document: YamlDocument, readTls: TlsReader): GatewayFile {
   const sound = {
     routes: itemsOf(routes).flatMap((item, index) => {
       const route = soundRoute(item)
@@ -120,7 +130,7 @@ function soundParts({ upstreams, routes, tests }: Fields, document: YamlDocument
   return {
     upstreams: Object.entries(fieldsOf(upstreams)).flatMap(([name, item]) => {
       const { success, data } = upstreamSchema.safeParse(item)
-      return success ? [upstreamOf(name, data)] : []
+      return success ? [upstreamOf(name, data, data.tls === undefined ? null : readTls(name, data.tls))] : []
     }),
     routes: sound.routes.map(({ route }) => route),
     tests: sound.tests.map(({ test }) => test),

@@ -35,6 +35,17 @@ const health = map({
     )
 })
 
+const tls = map({
+  ca: text
+    .optional()
+    .describe('Authorities that may have signed its certificate, in place of those the system trusts.'),
+  cert: text.optional().describe('What the gateway shows when it is asked who it is, with intermediate certificates.'),
+  key: text.optional().describe('The private key of `cert`, without a passphrase.')
+}).refine(({ ca, cert, key }) => (cert === undefined) === (key === undefined) && (ca ?? cert) !== undefined, {
+  error: 'needs a ca, or cert and key, or all three',
+  when: ({ issues }) => issues.length === 0
+})
+
 export const upstreamSchema = map({
   targets: listOf(target).describe(
     'Origins, `http://orders-1:8000`: http or https, no path, no credentials. The least loaded one is asked.'
@@ -51,7 +62,14 @@ export const upstreamSchema = map({
   maxBody: size.optional().describe('Largest request body, 413 beyond. Default: no limit, always streamed.'),
   maxSockets: count(1, 1_000_000)
     .default(100)
-    .describe('WebSockets one user may have open at a time, in each process; 429 beyond.')
+    .describe('WebSockets one user may have open at a time, in each process; 429 beyond.'),
+  tls: tls
+    .optional()
+    .describe('Paths of PEM files, relative ones from the folder of this file. All targets must be https.')
+}).refine(({ tls, targets }) => tls === undefined || targets.every(one => /^https:/i.test(one)), {
+  error: 'is for targets that are all https',
+  path: ['tls'],
+  when: ({ issues }) => issues.length === 0
 })
 
 const demands = map({

@@ -3,8 +3,13 @@ import type { output } from 'zod'
 import type { AccessConfig, RouteConfig, RouteTest, UpstreamConfig } from './gateway-file.js'
 import type { routeSchema, testSchema, upstreamSchema } from './gateway-schema.js'
 import { durationMs, sizeBytes } from './quantities.js'
+import type { UpstreamTls } from './upstream-tls.js'
 
-export function upstreamOf(name: string, written: output<typeof upstreamSchema>): UpstreamConfig {
+export function upstreamOf(
+  name: string,
+  written: output<typeof upstreamSchema>,
+  tls: UpstreamTls | null
+): UpstreamConfig {
   const { targets, internalKey, audience, retries, health, maxBody, maxSockets, timeout } = written
   return {
     name,
@@ -17,7 +22,8 @@ export function upstreamOf(name: string, written: output<typeof upstreamSchema>)
     retries,
     health: health === undefined ? null : { path: health.path, intervalMs: milliseconds(health.interval) },
     maxBodyBytes: maxBody === undefined ? null : sizeBytes(maxBody),
-    maxSockets
+    maxSockets,
+    tls
   }
 }
 

@@ -18,8 +18,12 @@ export function targetProblem(text: string): string | null {
 
 /** `hostname` of a URL: IPv4 in dotted form whatever it was written as, IPv6 in brackets. */
 function isLinkLocal(hostname: string): boolean {
-  const address = hostname.replace(/^\[|\]$/g, '')
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return isForbiddenAddress(host) || host.replace(/\.$/, '') === 'metadata.google.internal'
+}
+
+/** Of an IP address; false for a name. */
+export function isForbiddenAddress(address: string): boolean {
   if (isIPv4(address)) return FORBIDDEN.check(address, 'ipv4')
-  if (isIPv6(address)) return FORBIDDEN.check(address, 'ipv6')
-  return address.replace(/\.$/, '') === 'metadata.google.internal'
+  return isIPv6(address) && FORBIDDEN.check(address, 'ipv6')
 }

@@ -97,7 +97,10 @@ const VARIABLE_GROUPS = {
       'Sends mail by SMTP: `smtps://user:password@host`. With neither, links go to the log outside production.',
       'secret'
     ],
-    FRONTEND_URL: ['', 'Where links in mails lead to.'],
+    FRONTEND_URL: [
+      '',
+      'Your front end. A link to set a new password leads to its page `/reset-password?token=…`, which posts `token` and `newPassword` to `/api/auth/reset-password`. Without it the link leads to the portal, which is not there yet.'
+    ],
     REQUIRE_EMAIL_VERIFICATION: ['0, in production 1', '`1`: signing in needs a verified e-mail address.']
   },
   'Sign-in': {

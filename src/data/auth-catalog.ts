@@ -61,7 +61,9 @@ export async function readServer(sql: ISql): Promise<CatalogServer> {
   return server
 }
 
-/** Only tables with a column name that Better Auth's tables are told by, so that a large database stays a short answer. */
+/**
+ * Only tables with a column name that Better Auth's tables are told by, so that a large database stays a short answer.
+ */
 export async function readTables(sql: ISql, schema: string | null): Promise<readonly CatalogTable[]> {
   const rows = await sql<{ table: CatalogTable }[]>`
     with candidate as (

@@ -2,7 +2,7 @@
  * The inspected tables as drizzle objects, for Better Auth's adapter: keys are its model and field names, columns are
  * what the database has. Only columns Better Auth writes are in them; others stay untouched.
  */
-import { relations } from 'drizzle-orm'
+import { getTableColumns, relations } from 'drizzle-orm'
 import {
   type AnyPgColumn,
   boolean,
@@ -92,7 +92,7 @@ function linksOf(tables: Readonly<Record<string, Table>>): Link[] {
 }
 
 function keysOf({ table, field, targetTable }: Link): { fields: [AnyPgColumn]; references: [AnyPgColumn] } {
-  const columns = table as unknown as Readonly<Record<string, AnyPgColumn>>
-  const targets = targetTable as unknown as Readonly<Record<string, AnyPgColumn>>
+  const columns: Readonly<Record<string, AnyPgColumn>> = getTableColumns(table)
+  const targets: Readonly<Record<string, AnyPgColumn>> = getTableColumns(targetTable)
   return { fields: [columns[field] as AnyPgColumn], references: [targets['id'] as AnyPgColumn] }
 }

@@ -34,6 +34,13 @@ export class Breaker {
     this.#trying = false
   }
 
+  /**
+   * Somebody else was answered, so it is there: the next caller may try at once. Still one, as it may be slow for ours.
+   */
+  retryNow(): void {
+    this.#retryAt = 0
+  }
+
   /** `sentAt`: performance.now() when it was asked. What was sent before the last failure counts no more. */
   failed(sentAt: number = performance.now()): void {
     if (sentAt < this.#failedAt) return

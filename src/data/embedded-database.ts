@@ -12,7 +12,10 @@ function urlOf(role: string, password: string, port: number, database: string): 
   return `postgres://${role}:${password}@127.0.0.1:${port}/${database}`
 }
 
-/** Safe to repeat. A role of its own, so that what goes wrong in the gateway does not go wrong with a superuser's rights. */
+/**
+ * Safe to repeat. A role of its own, so that what goes wrong in the gateway does not go wrong with a superuser's
+ * rights.
+ */
 export async function createDatabase(password: string, port: number): Promise<void> {
   const url = urlOf(SUPERUSER, password, port, 'postgres')
   const sql = postgres(url, { max: 1, onnotice: () => {}, fetch_types: false })

@@ -1,4 +1,7 @@
-/** One look at a database before anything is built on it: is Better Auth here, in which shape, and what is wrong with it. */
+/**
+ * One look at a database before anything is built on it: is Better Auth here, in which shape, and what is wrong with
+ * it.
+ */
 import type { ISql } from 'postgres'
 import { ConfigError } from '../errors.js'
 import { readServer, readTables } from './auth-catalog.js'

@@ -8,6 +8,8 @@ import type { Sql } from 'postgres'
 
 const TEST_MS = 5_000
 const ANSWER_MS = 1_000
+/** To connect and to listen, or to send a word: whoever needs longer has gone silent. */
+const SILENCE_MS = 3_000
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000
 
@@ -32,6 +34,8 @@ export class Listener {
   #heard = false
   /** Ends the pause under way. */
   #wake: () => void = () => {}
+  /** Ends the wait for an answer of PostgreSQL's. */
+  #giveUp: () => void = () => {}
   #running: Promise<void> = Promise.resolve()
   #ended = false
 
@@ -51,6 +55,7 @@ export class Listener {
   async stop(): Promise<void> {
     this.#ended = true
     this.#wake()
+    this.#giveUp()
     await this.#running
   }
 
@@ -58,7 +63,7 @@ export class Listener {
     for (let retryMs = FIRST_RETRY_MS; !this.#ended; retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)) {
       const sql = this.#options.connect()
       try {
-        await this.#listen(sql)
+        await this.#answer(this.#listen(sql))
         while (!this.#ended) {
           if (!(await this.#hearsItself())) break
           this.#become('hears')
@@ -67,7 +72,7 @@ export class Listener {
         }
         if (!this.#ended) this.#become('deaf')
       } catch {
-        this.#become('away')
+        if (!this.#ended) this.#become('away')
       }
       void sql.end({ timeout: 0 }).catch(() => {})
       if (!this.#ended) await this.#pause(retryMs)
@@ -100,9 +105,17 @@ export class Listener {
   async #hearsItself(): Promise<boolean> {
     this.#words++
     this.#heard = false
-    await this.#options.notify(this.#options.channels[0] ?? '', this.#word)
+    await this.#answer(this.#options.notify(this.#options.channels[0] ?? '', this.#word))
     if (!this.#heard) await this.#pause(ANSWER_MS)
     return this.#heard
+  }
+
+  #answer(work: Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => reject(new Error('PostgreSQL did not answer'))
+      const timer = setTimeout(this.#giveUp, SILENCE_MS).unref()
+      work.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
   }
 
   #pause(ms: number): Promise<void> {

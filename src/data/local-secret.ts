@@ -1,4 +1,7 @@
-/** The cookie secret of a machine that was given none: made once, kept beside the embedded database, never in production. */
+/**
+ * The cookie secret of a machine that was given none: made once, kept beside the embedded database, never in
+ * production.
+ */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -170,7 +170,9 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** PostgreSQL serves only data of the user it runs as, and who is root today was somebody else yesterday. No data: done. */
+/**
+ * PostgreSQL serves only data of the user it runs as, and who is root today was somebody else yesterday. No data: done.
+ */
 export async function takeOver(binaries: PostgresBinaries, dataDir: string): Promise<'done' | 'not ours'> {
   const user = binaries.runAs
   const uid = user?.uid ?? process.getuid?.()

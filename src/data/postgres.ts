@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres, { type Sql } from 'postgres'
+import { outliveLostTransactions } from './lost-transaction.js'
 
 const LOOKUP_TIMEOUT_MS = 800
 const WRITE_TIMEOUT_MS = 5_000
@@ -12,7 +13,9 @@ const CONNECT_TIMEOUT_S = 2
 const IDLE_TIMEOUT_S = 60
 const RETRIES = 3
 const RETRY_DELAY_MS = 1_000
-const AUTH_POOL_MAX = 5
+
+/** How many connections a gateway has at most, by what for; beside them `DATABASE_POOL_MAX` for look-ups. */
+export const POOL_SIZES = { auth: 5, feed: 2, listen: 1, sweep: 1, endLater: 1 } as const
 
 /** Query parameters other tools read from the same URL; PostgreSQL refuses them as settings of its own. */
 const FOREIGN_PARAMETERS = ['pgbouncer', 'schema', 'connection_limit', 'pool_timeout', 'channel_binding']
@@ -22,12 +25,12 @@ export function createLookupPool(url: string, max: number): Sql {
 }
 
 export function createAuthPool(url: string): Sql {
-  return connect(url, 'session-gateway auth', AUTH_POOL_MAX, WRITE_TIMEOUT_MS)
+  return outliveLostTransactions(connect(url, 'session-gateway auth', POOL_SIZES.auth, WRITE_TIMEOUT_MS))
 }
 
 /** For `listen` alone: one connection that stays, opened with the first channel. */
 export function createListenClient(url: string): Sql {
-  return connect(url, 'session-gateway listen', 1, null)
+  return connect(url, 'session-gateway listen', POOL_SIZES.listen, null)
 }
 
 /** No statement timeout: a migration takes as long as it takes. */
@@ -42,7 +45,8 @@ function connect(url: string, name: string, max: number, statementTimeoutMs: num
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: IDLE_TIMEOUT_S,
-    // Seconds. The first attempts are quick, so that a restarted server is found at once; never longer than R65's second.
+    // Seconds. The first attempts are quick, so that a restarted server is found at once; never longer than R65's
+    // second.
     backoff: retries => (0.5 + Math.random() / 2) * Math.min(0.02 * 3 ** retries, RETRY_DELAY_MS / 1_000),
     // A question less on every first connection. Arrays then have to be passed as text or as JSON.
     fetch_types: false,

@@ -42,15 +42,22 @@ export class RedisLink {
   readonly breaker = new Breaker()
   readonly #listener: RedisListener
   #run = ''
+  /** What the listener was told last; null: nothing yet. */
+  #up: boolean | null = null
   #connection = 0
   #lastError = 'closed'
 
-  /** `listener` hears every change between usable and not, once. Tests on a busy machine need a longer `timeoutMs`. */
+  /**
+   * `listener` hears whether the server can be used, first of all and after every change. Tests on a busy machine need
+   * a longer `timeoutMs`.
+   */
   constructor(url: string, listener: RedisListener = () => {}, timeoutMs: number = COMMAND_TIMEOUT_MS) {
     this.#listener = listener
     this.client = new Redis({ ...parseRedisUrl(url), ...BEHAVIOUR, commandTimeout: timeoutMs })
     this.client.on('error', (error: NodeJS.ErrnoException) => {
       this.#lastError = error.code ?? error.message
+      // Where no Sentinel answers there is no connection that could close.
+      if (this.#run === '') this.#tell(false, this.#lastError)
     })
     this.client.on('ready', () => void this.#identify(++this.#connection))
     this.client.on('close', () => this.#lost())
@@ -61,21 +68,25 @@ export class RedisLink {
     return this.#run
   }
 
-  /** Ends the connection. What is under way is lost; nothing of ours minds. */
+  /** Ends the connection, and tells nobody. What is under way is lost; nothing of ours minds. */
   close(): void {
     this.#connection++
     this.#run = ''
+    this.#up = false
     this.client.disconnect()
   }
 
   async #identify(connection: number): Promise<void> {
     while (connection === this.#connection) {
-      const info = await this.client.info('server').catch(() => '')
+      const info = await this.client.info('server').catch((error: Error) => {
+        if (connection === this.#connection) this.#tell(false, error.message)
+        return ''
+      })
       if (connection !== this.#connection) return
       const [, run = ''] = /^run_id:(\w+)/m.exec(info) ?? []
       if (run !== '') {
         this.#run = run
-        this.#listener(true, 'connected')
+        this.#tell(true, 'connected')
         return
       }
       await sleep(IDENTIFY_RETRY_MS, undefined, { ref: false })
@@ -84,9 +95,14 @@ export class RedisLink {
 
   #lost(): void {
     this.#connection++
-    if (this.#run === '') return
     this.#run = ''
-    this.#listener(false, this.#lastError)
+    this.#tell(false, this.#lastError)
+  }
+
+  #tell(up: boolean, reason: string): void {
+    if (up === this.#up) return
+    this.#up = up
+    this.#listener(up, reason)
   }
 }
 

@@ -1,4 +1,7 @@
-/** Names and values as they must stand in SQL text. Only for text that cannot carry parameters: DDL, and queries built from an inspected database. */
+/**
+ * Names and values as they must stand in SQL text. Only for text that cannot carry parameters: DDL, and queries built
+ * from an inspected database.
+ */
 
 export function ident(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
@@ -12,4 +15,9 @@ export function literal(text: string): string {
 /** The transaction's time as this column writes it. Without a zone that is UTC wall time, as Better Auth writes it. */
 export function nowAs({ type }: { readonly type: string }): string {
   return type === 'timestamp with time zone' ? 'now()' : `(now() at time zone 'utc')`
+}
+
+/** `TokenHash` as PostgreSQL makes it: the one form of a token that is stored anywhere beside its own row. */
+export function tokenDigest(token: string): string {
+  return `encode(sha256(convert_to(${token}, 'UTF8')), 'hex')`
 }

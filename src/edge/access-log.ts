@@ -65,7 +65,7 @@ function lineWriter(log: Logger): LineWriter {
       `{"level":30${time()},"requestId":"${requestId}","method":"${method}"` +
         `,"path":${JSON.stringify(pathOf(request).slice(0, LONGEST_PATH))},"route":${JSON.stringify(route)}` +
         `,"status":${status},"granted":${granted},"reason":${JSON.stringify(reason)},"source":"${source ?? 'none'}"` +
-        `,"userId":${session === null ? 'null' : JSON.stringify(session.userId)},"authMs":${decimal(authMs)}` +
+        `,"userId":${JSON.stringify(session === null ? exchange.userId : session.userId)},"authMs":${decimal(authMs)}` +
         `,"upstreamMs":${upstreamMs === null ? 'null' : decimal(upstreamMs)},"totalMs":${decimal(totalMs)}` +
         `,"ip":"${clientAddress}"}\n`
     )

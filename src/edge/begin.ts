@@ -31,7 +31,7 @@ const beginPlugin: FastifyPluginAsync<BeginOptions, RawServerDefault> = async (
   scope,
   { readPeer, isClosing, overload }
 ) => {
-  scope.decorateRequest('exchange', null as unknown as Exchange)
+  scope.decorateRequest('exchange', null, [])
 
   scope.addHook('onRequest', function begin(request, reply, done) {
     const { raw } = request
@@ -53,7 +53,7 @@ function readPeerSafely(readPeer: PeerReader, raw: IncomingMessage): { peer: Pee
     return { peer: readPeer(raw), problem: null }
   } catch (problem) {
     const address = raw.socket.remoteAddress ?? '0.0.0.0'
-    return { peer: { peerAddress: address, clientAddress: address, trusted: false }, problem }
+    return { peer: { peerAddress: address, clientAddress: address, trusted: false, forwardedFor: '' }, problem }
   }
 }
 

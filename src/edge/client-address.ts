@@ -12,6 +12,8 @@ export interface Peer {
   readonly peerAddress: string
   readonly clientAddress: string
   readonly trusted: boolean
+  /** X-Forwarded-For as a trusted peer tells it, from the last entry that is no address on; empty for all others. */
+  readonly forwardedFor: string
 }
 
 export type PeerReader = (request: IncomingMessage) => Peer
@@ -29,23 +31,27 @@ export function createPeerReader(trustedProxies: readonly string[]): PeerReader 
   return function readPeer(request) {
     const socketAddress = plainAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
     if (trusted === null || !isListed(trusted, socketAddress)) {
-      return { peerAddress: socketAddress, clientAddress: socketAddress, trusted: false }
+      return { peerAddress: socketAddress, clientAddress: socketAddress, trusted: false, forwardedFor: '' }
     }
     const chain = request.headers['x-forwarded-for']
-    const hops = chain === undefined ? [] : String(chain).split(',')
-    return { peerAddress: socketAddress, clientAddress: firstUntrusted(hops, socketAddress, trusted), trusted: true }
+    const hops = chain === undefined ? [] : believable(String(chain).split(','))
+    const clientAddress = firstUntrusted(hops, socketAddress, trusted)
+    return { peerAddress: socketAddress, clientAddress, trusted: true, forwardedFor: hops.join(', ') }
   }
 }
 
+/** Garbage ends the chain: what stands left of it came from somebody we know nothing about. */
+function believable(entries: readonly string[]): string[] {
+  if (entries.length > MAX_HOPS) throw new GatewayError('BAD_REQUEST', { reason: 'too_many_hops' })
+  const hops = entries.map(entry => entry.trim())
+  return hops.slice(hops.findLastIndex(hop => plainAddress(hop) === null) + 1)
+}
+
 function firstUntrusted(hops: readonly string[], socketAddress: string, trusted: BlockList): string {
-  if (hops.length > MAX_HOPS) throw new GatewayError('BAD_REQUEST', { reason: 'too_many_hops' })
   let client = socketAddress
   for (let i = hops.length - 1; i >= 0; i--) {
-    const address = plainAddress(hops[i] ?? '')
-    // Garbage ends the walk: what stands left of it came from somebody we know nothing about.
-    if (address === null) return client
-    client = address
-    if (!isListed(trusted, address)) return client
+    client = plainAddress(hops[i] as string) as string
+    if (!isListed(trusted, client)) return client
   }
   return client
 }
@@ -60,11 +66,12 @@ export function plainAddress(text: string): string | null {
   } else if (/^[\d.]+:\d{1,5}$/.test(address)) {
     address = address.slice(0, address.indexOf(':'))
   }
+  if (isIP(address) === 0) return null
   const zone = address.indexOf('%')
   if (zone >= 0) address = address.slice(0, zone)
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
   if (mapped !== undefined && isIPv4(mapped)) return mapped
-  return isIP(address) === 0 ? null : address.toLowerCase()
+  return address.toLowerCase()
 }
 
 function blockListOf(entries: readonly string[]): BlockList | null {

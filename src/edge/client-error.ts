@@ -27,9 +27,11 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     return
   }
   const status = STATUS_OF[error.code ?? ''] ?? 400
-  const { message } = ERRORS.BAD_REQUEST
+  // Mostly the characters no path may hold, which `match-route` calls the same.
+  const code = error.code === 'HPE_INVALID_URL' ? 'BAD_PATH' : 'BAD_REQUEST'
+  const { message } = ERRORS[code]
   const requestId = randomUUID()
-  const body = JSON.stringify({ success: false, code: 'BAD_REQUEST', error: message, message, requestId })
+  const body = JSON.stringify({ success: false, code, error: message, message, requestId })
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
       `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +

@@ -49,7 +49,8 @@ export function sendRefusal(error: GatewayError, request: FastifyRequest, reply:
     request.log.error({ requestId: exchange?.requestId, ...whereabouts(error.cause) }, 'internal error')
 
   const problem = String(request.headers.accept ?? '').includes(PROBLEM_JSON)
-  // An upload that is refused is not read to its end: the connection goes instead, but not before the answer has arrived.
+  // An upload that is refused is not read to its end: the connection goes instead, but not before the answer has
+  // arrived.
   if (hasUnreadBody(request)) closeGently(request.raw, reply.raw)
   void reply
     .code(error.statusCode)

@@ -27,6 +27,8 @@ export class Exchange {
   readonly clientAddress: string
   /** True when the peer's X-Forwarded-*, X-Request-ID and traceparent are believed. */
   readonly trustedPeer: boolean
+  /** What a trusted proxy says of the way before it; empty when nobody is believed. */
+  readonly forwardedFor: string
   /** What is decided on, as written: of this request, or at the forward-auth door of the one it tells about. */
   method: string
   target: string
@@ -40,6 +42,10 @@ export class Exchange {
   credential: Credential = NOTHING_OFFERED
   /** Null until proven; no error path sets it. */
   session: Session | null = null
+  /** For the log, where Better Auth looked the session up and not a stage of ours. */
+  userId: string | null = null
+  /** The session's token: the one that was offered, or the one that it was changed for. Set with `session`. */
+  token: string | null = null
   /** Its token is to be changed, or was. */
   rotation: Rotation | null = null
   source: LookupSource | null = null
@@ -56,7 +62,7 @@ export class Exchange {
 
   constructor(
     requestId: string,
-    { peerAddress, clientAddress, trusted }: Peer,
+    { peerAddress, clientAddress, trusted, forwardedFor }: Peer,
     { method, url, headers }: IncomingMessage
   ) {
     this.startedAt = performance.now()
@@ -64,6 +70,7 @@ export class Exchange {
     this.peerAddress = peerAddress
     this.clientAddress = clientAddress
     this.trustedPeer = trusted
+    this.forwardedFor = forwardedFor
     this.method = method ?? ''
     this.target = url ?? ''
     this.host = String((trusted && headers['x-forwarded-host']) || headers.host || '')

@@ -1,4 +1,6 @@
-/** What becomes of a decision about a session's fingerprint: a line, a number, and in mode `revoke` the session's end. */
+/**
+ * What becomes of a decision about a session's fingerprint: a line, a number, and in mode `revoke` the session's end.
+ */
 import type { Logger } from 'pino'
 import type { Env } from '../config/env.js'
 import { FingerprintGuard } from '../session/fingerprint-guard.js'

@@ -7,6 +7,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 export interface PartHealth {
   readonly ok: boolean
+  /** Whether requests should go elsewhere while it is not. */
+  readonly needed: boolean
   /** What an operator wants to know; no address and no secret. */
   readonly detail: string
 }
@@ -59,6 +61,10 @@ export function checkHealthOf(
   return async () => {
     const answers = await Promise.all(Object.entries(parts).map(async ([name, ask]) => [name, await ask()] as const))
     const draining = isDraining()
-    return { ready: !draining && answers.every(([, { ok }]) => ok), draining, parts: Object.fromEntries(answers) }
+    return {
+      ready: !draining && answers.every(([, { ok, needed }]) => ok || !needed),
+      draining,
+      parts: Object.fromEntries(answers)
+    }
   }
 }

@@ -9,7 +9,9 @@ export interface LimitVerdict {
   readonly ttlInSeconds: number
 }
 
-/** Adds one item to each field: a request may stand under several limits. Returns the seconds to wait, for Retry-After. */
+/**
+ * Adds one item to each field: a request may stand under several limits. Returns the seconds to wait, for Retry-After.
+ */
 export function tellLimit(reply: FastifyReply, name: string, verdict: LimitVerdict): string {
   const { max, timeWindow, remaining, ttlInSeconds } = verdict
   append(reply, 'ratelimit-policy', `"${name}";q=${max};w=${Math.ceil(timeWindow / 1000)}`)

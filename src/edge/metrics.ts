@@ -4,6 +4,7 @@
  */
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { HotCounter, HotHistogram } from './hot-metrics.js'
+import { UpstreamMetrics } from './upstream-metrics.js'
 
 const PREFIX = 'session_gateway_'
 const SWITCHING_PROTOCOLS = 101
@@ -48,16 +49,7 @@ export class Metrics {
     'source',
     LOOKUP_SECONDS
   )
-  readonly #upstreamSeconds = this.#hotHistogram(
-    'upstream_duration_seconds',
-    'From dispatch to the last byte.',
-    'upstream',
-    REQUEST_SECONDS
-  )
-  readonly #upstreamErrors = this.#counter('upstream_errors_total', 'Calls that failed before an answer.', [
-    'upstream',
-    'code'
-  ])
+  readonly upstreams = new UpstreamMetrics(PREFIX, REQUEST_SECONDS, this.#registry)
   readonly #authEvents = this.#counter('auth_events_total', 'Sign-ins, sign-outs and their kind.', ['event', 'outcome'])
   readonly #revocations = this.#counter('revocations_total', 'Revocations in force on this node.', ['cause'])
   readonly #revocationLag = new Histogram({
@@ -118,11 +110,6 @@ export class Metrics {
   lookupDone(source: string, outcome: string, ms: number): void {
     this.#lookups.inc(source, outcome)
     this.#lookupSeconds.observe(source, ms / 1000)
-  }
-
-  upstreamDone(upstream: string, ms: number, errorCode: string | null): void {
-    this.#upstreamSeconds.observe(upstream, ms / 1000)
-    if (errorCode !== null) this.#upstreamErrors.inc({ upstream, code: errorCode })
   }
 
   authEvent(event: string, outcome: string): void {

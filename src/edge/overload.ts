@@ -5,8 +5,8 @@
  *   event_loop   three turns in a row took more than half a second: every request waits far longer than it is worked on
  *   memory       nine tenths of what the container (or V8's heap) may hold are taken, and not just not yet given back
  *
- * By a timer of our own: the histogram of `monitorEventLoopDelay` is empty after a reset for as long as turns are slower
- * than one looks at it (Node 20.20.2).
+ * By a timer of our own: the histogram of `monitorEventLoopDelay` is empty after a reset for as long as turns are
+ * slower than one looks at it (Node 20.20.2).
  */
 import { getHeapStatistics } from 'node:v8'
 import type { Logger } from 'pino'

@@ -1,7 +1,7 @@
 /**
- * WebSocket handshakes on their way into the same hooks and routes as any other request (RFC 6455 section 4). Node takes
- * a connection off its parser for whatever Upgrade a client names, once somebody listens; here that is done for a GET
- * that asks for a WebSocket, and the rest go on as the plain requests they also are (RFC 9110 section 7.8).
+ * WebSocket handshakes on their way into the same hooks and routes that every request meets (RFC 6455 section 4). Node
+ * takes a connection off its parser for whatever Upgrade a client names, once somebody listens; here that is done for a
+ * GET that asks for a WebSocket, and the rest go on as the plain requests they also are (RFC 9110 section 7.8).
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

@@ -2,7 +2,7 @@
  * Pipeline stage: who is calling?
  *
  *   reads   exchange.route, exchange.credential
- *   writes  exchange.session, .rotation, .source, .authMs
+ *   writes  exchange.session, .token, .rotation, .source, .authMs
  *   throws  AUTHENTICATION_REQUIRED 401, INVALID_SESSION 401,
  *           AUTH_SERVICE_UNAVAILABLE 503 (from the resolver)
  */
@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import type { Exchange } from '../edge/exchange.js'
 import { GatewayError } from '../errors.js'
 import type { SessionResolver } from '../session/resolve-session.js'
+import type { Rotation } from '../session/session.js'
 
 export interface AuthenticateOptions {
   readonly resolver: SessionResolver
@@ -31,6 +32,7 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
     if (remembered !== null) {
       exchange.source = 'local'
       exchange.session = remembered
+      exchange.token = credential.token
       return done()
     }
 
@@ -42,6 +44,7 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
         exchange.source = source
         exchange.session = session
         exchange.rotation = lookup.session === null ? null : (lookup.rotation ?? null)
+        exchange.token = currentToken(credential.token, exchange.rotation)
         if (session === null && level === 'session') done(refusal(exchange, reason))
         else done()
       },
@@ -52,6 +55,10 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
       }
     )
   })
+}
+
+function currentToken(offered: string, rotation: Rotation | null): string {
+  return rotation === null || rotation === 'due' ? offered : rotation.token
 }
 
 /** One public answer for forged, unknown, expired, revoked and banned: no oracle. The log keeps the difference. */

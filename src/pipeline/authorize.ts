@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import type { Clock } from '../clock.js'
 import { GatewayError } from '../errors.js'
 import { refusalOf } from '../routes/access.js'
+import { matchedRoute } from './match-route.js'
 
 export interface AuthorizeOptions {
   /** The database's clock: a session's age does not depend on ours. */
@@ -19,10 +20,10 @@ export interface AuthorizeOptions {
 
 const authorizePlugin: FastifyPluginAsync<AuthorizeOptions> = async (scope, { databaseNow }) => {
   scope.addHook('onRequest', function authorize({ exchange }, _reply, done) {
-    const { route, session } = exchange
-    if (route === null) throw new GatewayError('INTERNAL_ERROR', { reason: 'no_route' })
+    const { session } = exchange
+    const { access } = matchedRoute(exchange)
     if (session !== null) {
-      const code = refusalOf(route.access, session, databaseNow)
+      const code = refusalOf(access, session, databaseNow)
       if (code !== null) throw new GatewayError(code)
     }
     exchange.granted = true

@@ -4,24 +4,29 @@
  *
  *   reads   every fact of the exchange
  *   writes  exchange.upstreamMs
- *   throws  the errors of `relay`, as long as nothing has been sent to the client
+ *   throws  the errors of `relay`, as long as nothing has been sent to the client; UPSTREAM_UNREACHABLE 502 for a loop
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { awaitsContinue } from '../edge/header-section.js'
+import { AUTH_MOUNT } from '../config/own-paths.js'
+import { awaitsContinue, isHost } from '../edge/header-section.js'
 import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
+import { GatewayError } from '../errors.js'
 import { identityHeaders } from '../identity/identity-headers.js'
+import { isAtOrBelow } from '../routes/route-rules.js'
 import type { Route } from '../routes/route-table.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { relay } from '../upstream/relay.js'
 import type { RelayOutcome } from '../upstream/relay-request.js'
 import { requestHeaders } from '../upstream/request-headers.js'
+import { goesInCircles, LOOP_HEADER } from '../upstream/request-loop.js'
 import type { AnswerPolicy } from '../upstream/response-headers.js'
 import type { SessionCookies } from '../upstream/session-cookies.js'
 import type { Upstream } from '../upstream/upstream-pool.js'
 import { type KeepLiveOptions, keepLive } from './keep-live.js'
+import { matchedRoute } from './match-route.js'
 import { switcherOf } from './upgrade.js'
 
 export interface ForwardOptions extends KeepLiveOptions {
@@ -32,28 +37,35 @@ export interface ForwardOptions extends KeepLiveOptions {
   readonly assertions: AssertionIssuer
   /** How clients reach us when no trusted proxy says otherwise. */
   readonly publicProto: 'http' | 'https'
+  /** Authority of the base URL, lower case: the same on every node. */
+  readonly ourName: string
   /** The gateway has a list of origins, so it answers for CORS and upstreams do not. */
   readonly ownsCors: boolean
   readonly isDraining: () => boolean
 }
 
 const ANONYMOUS: readonly string[] = []
-const AUTH_MOUNT = '/api/auth/'
 
 const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options) => {
   scope.addHook('onRequest', function forward(request, reply, done) {
     const { exchange, raw } = request
-    const route = exchange.route as Route
+    const route = matchedRoute(exchange)
     const upstream = options.upstreamOf(route)
     const { session } = exchange
+    if (goesInCircles(raw.headers[LOOP_HEADER] as string | undefined, options.ourName)) {
+      throw new GatewayError('UPSTREAM_UNREACHABLE', { reason: 'loop' })
+    }
     // Attached mode: Better Auth itself is behind a route of this path, and the session is its own.
-    const sessionCookies = route.path.startsWith(AUTH_MOUNT) ? null : options.sessionCookies
+    const sessionCookies = isAtOrBelow(route.path, AUTH_MOUNT) ? null : options.sessionCookies
     const policy: AnswerPolicy = {
       added: addedTo(reply, request, options),
       authenticated: session !== null,
       carriesCredential: exchange.answerHeaders.length > 0,
       ownsCors: options.ownsCors,
-      sessionCookies
+      sessionCookies,
+      ownAuthorities: upstream.authorities,
+      stripPrefix: route.stripPrefix,
+      routePath: route.path
     }
 
     relay(
@@ -70,7 +82,7 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
       },
       ({ end, error, upstreamMs }: RelayOutcome) => {
         exchange.upstreamMs = upstreamMs
-        options.metrics.upstreamDone(upstream.name, upstreamMs, error?.code ?? null)
+        options.metrics.upstreams.done(upstream.name, upstreamMs, error?.code ?? null)
         if (error !== null) exchange.reason = error.reason ?? error.code.toLowerCase()
         if (end === 'failed' && error !== null) done(error)
       }
@@ -110,8 +122,11 @@ function headersFor(
     rawHeaders: raw.rawHeaders,
     trustedPeer,
     peerAddress: exchange.peerAddress,
-    host: exchange.host,
+    forwardedFor: exchange.forwardedFor,
+    // A trusted proxy may hand on what a client made up; such a host matches no route of a host either.
+    host: isHost(exchange.host) ? exchange.host : (headers.host ?? ''),
     proto: trustedPeer ? protoOf(headers['x-forwarded-proto'], options.publicProto) : options.publicProto,
+    ourName: options.ourName,
     requestId,
     traceparent: `00-${trace?.traceId ?? traceIdOf(requestId, trustedPeer)}-${newParentId()}-${trace?.flags ?? '01'}`,
     tracestate: trace === null ? null : ((headers.tracestate as string | undefined) ?? null),

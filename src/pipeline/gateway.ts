@@ -2,13 +2,12 @@
  * The walk of a proxied request, in order. Every stage is one file with one reason to refuse, and all of
  * them need headers only: they run at `onRequest`, so the body of a refused request is never read.
  */
-import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { GatewayError } from '../errors.js'
 import { type AuthenticateOptions, authenticate } from './authenticate.js'
 import { type AuthorizeOptions, authorize } from './authorize.js'
 import { type CheckFingerprintOptions, checkFingerprint } from './check-fingerprint.js'
 import { type CheckOriginOptions, checkOrigin } from './check-origin.js'
+import { PROXIED, takeAll } from './fallthrough.js'
 import { type ForwardOptions, forward } from './forward.js'
 import { type LimitRateOptions, limitRate } from './limit-rate.js'
 import { type MatchRouteOptions, matchRoute } from './match-route.js'
@@ -28,9 +27,6 @@ export interface DecisionOptions
 
 export interface GatewayOptions extends DecisionOptions, UpgradeOptions, ForwardOptions {}
 
-/** TRACE would show a page its own cookies (ASVS 13.4.4); CONNECT asks for another kind of proxy. */
-export const PROXIED = METHODS.filter(method => method !== 'TRACE' && method !== 'CONNECT')
-
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options) => {
   await decide(scope, options)
   await scope.register(upgrade, options)
@@ -38,15 +34,11 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
 
   // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers. Every OPTIONS is
   // answered by CORS where the gateway has a list of origins.
-  const proxied = PROXIED.filter(method => method !== 'OPTIONS' || !options.ownsCors)
-  for (const method of proxied) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method)
-  scope.route({
-    method: proxied,
-    url: '/*',
-    handler: () => {
-      throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
-    }
-  })
+  takeAll(
+    scope,
+    '/*',
+    PROXIED.filter(method => method !== 'OPTIONS' || !options.ownsCors)
+  )
 }
 
 /** What every door asks of a request before anything is done for it. */

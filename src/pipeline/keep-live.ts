@@ -1,11 +1,14 @@
-/** Puts an answer that goes on under the session it was given for: when that ends, or loses the route's role, so does it. */
+/**
+ * Puts an answer that goes on under the session it was given for: when that ends, or loses the route's role, so does
+ * it.
+ */
 import type { FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.js'
 import type { Metrics } from '../edge/metrics.js'
 import type { ErrorCode } from '../errors.js'
 import { refusalOf } from '../routes/access.js'
-import type { Route } from '../routes/route-table.js'
 import type { LiveConnection, LiveConnections } from '../session/live-connections.js'
+import { matchedRoute } from './match-route.js'
 
 export interface KeepLiveOptions {
   readonly live: LiveConnections
@@ -28,8 +31,8 @@ export function keepLive(
   { kind, endsAtDrain, end }: LiveAnswer,
   { live, databaseNow, metrics }: KeepLiveOptions
 ): () => void {
-  const { access } = exchange.route as Route
-  const { session, credential, startedAt } = exchange
+  const { access } = matchedRoute(exchange)
+  const { session, token, startedAt } = exchange
   let ended = false
   return live.add(
     {
@@ -44,6 +47,6 @@ export function keepLive(
         end(why)
       }
     },
-    session === null || credential.kind !== 'token' ? null : { token: credential.token, session, since: startedAt }
+    session === null || token === null ? null : { token, session, since: startedAt }
   )
 }

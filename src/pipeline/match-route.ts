@@ -9,9 +9,10 @@
  */
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Exchange } from '../edge/exchange.js'
 import { GatewayError } from '../errors.js'
 import { canonicalPath } from '../routes/canonical-path.js'
-import type { RouteTable } from '../routes/route-table.js'
+import type { Route, RouteTable } from '../routes/route-table.js'
 
 export interface MatchRouteOptions {
   /** The table in force; SIGHUP puts another one in its place. */
@@ -33,6 +34,12 @@ const matchRoutePlugin: FastifyPluginAsync<MatchRouteOptions> = async (scope, { 
     exchange.route = match.route
     done()
   })
+}
+
+/** For the stages behind this one. Throws INTERNAL_ERROR where it has not run: nothing may go on without a route. */
+export function matchedRoute({ route }: Exchange): Route {
+  if (route === null) throw new GatewayError('INTERNAL_ERROR', { reason: 'no_route' })
+  return route
 }
 
 /** Lower case, no port, no final dot (`a.test.` is `a.test`). */

@@ -15,7 +15,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { isHost } from '../edge/header-section.js'
 import { GatewayError } from '../errors.js'
-import { PROXIED } from './gateway.js'
+import { PROXIED } from './fallthrough.js'
 
 export const DOOR = '/.gateway/verify'
 

@@ -3,7 +3,7 @@
  * it will be, a refusal of a later stage included.
  *
  *   reads   exchange.session, .rotation, .credential, the Cookie header
- *   writes  exchange.answerHeaders
+ *   writes  exchange.answerHeaders, .token
  */
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
@@ -23,6 +23,7 @@ const renewSessionPlugin: FastifyPluginAsync<RenewSessionOptions> = async (scope
     const { session, credential } = exchange
     if (session === null || credential.kind !== 'token') return done()
     const tell = (newToken: string | null): void => {
+      if (newToken !== null) exchange.token = newToken
       exchange.answerHeaders = renewal.headersFor(session, credential, raw.headers.cookie, newToken)
       done()
     }

@@ -17,6 +17,7 @@ import { type AnswerPolicy, answerHead } from '../upstream/response-headers.js'
 import { Tunnel } from '../upstream/tunnel.js'
 import type { Upstream } from '../upstream/upstream-pool.js'
 import { type KeepLiveOptions, keepLive } from './keep-live.js'
+import { matchedRoute } from './match-route.js'
 import { SocketCap } from './socket-cap.js'
 
 export interface UpgradeOptions {
@@ -34,7 +35,7 @@ const upgradePlugin: FastifyPluginAsync<UpgradeOptions> = async (scope, { upstre
     if (raw.socket.destroyed) return
     const { session } = exchange
     if (session !== null && handshakeOf(raw) !== null) {
-      const { name, maxSockets } = upstreamOf(exchange.route as Route)
+      const { name, maxSockets } = upstreamOf(matchedRoute(exchange))
       const release = sockets.take(name, session.userId, maxSockets)
       if (release === null) {
         exchange.granted = false

@@ -7,13 +7,16 @@
  */
 import type { FastifyPluginAsync } from 'fastify'
 import { sendRefusal, toGatewayError } from '../edge/error-reply.js'
+import type { Exchange } from '../edge/exchange.js'
 import { GatewayError } from '../errors.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
 import { identityHeaders } from '../identity/identity-headers.js'
 import type { Route } from '../routes/route-table.js'
 import type { Session } from '../session/session.js'
 import type { Upstream } from '../upstream/upstream-pool.js'
-import { type DecisionOptions, decide, PROXIED } from './gateway.js'
+import { PROXIED, takeAll } from './fallthrough.js'
+import { type DecisionOptions, decide } from './gateway.js'
+import { matchedRoute } from './match-route.js'
 import { DOOR, readForwarded } from './read-forwarded.js'
 
 export interface VerifyOptions extends DecisionOptions {
@@ -30,23 +33,24 @@ export const verify: FastifyPluginAsync<VerifyOptions> = async (scope, options) 
   scope.addHook('onRequest', function tellIdentity({ exchange }, reply, _done) {
     const { session } = exchange
     if (session !== null) {
-      const told = identityOf(session, exchange.route as Route, options)
+      const told = identityOf(session, exchange, options)
       for (let i = 0; i < told.length; i += 2) void reply.header(told[i] as string, told[i + 1])
     }
     // Whoever keeps it would let a session in after its end.
     void reply.header('cache-control', 'no-store').send()
   })
 
-  for (const method of PROXIED) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method)
-  for (const url of [DOOR, `${DOOR}/*`]) {
-    // A preflight that is asked about is judged like any other request; CORS would let it pass with a 204.
-    scope.route({ method: PROXIED, url, config: { cors: false }, handler: fellThrough })
-  }
+  // A preflight that is asked about is judged like any other request; CORS would let it pass with a 204.
+  for (const url of [DOOR, `${DOOR}/*`]) takeAll(scope, url, PROXIED, { cors: false })
 }
 
-function identityOf(session: Session, route: Route, { upstreamOf, assertions }: VerifyOptions): readonly string[] {
-  const { audience } = upstreamOf(route)
-  const identity = identityHeaders(session)
+function identityOf(
+  session: Session,
+  exchange: Exchange,
+  { upstreamOf, assertions }: VerifyOptions
+): readonly string[] {
+  const { audience } = upstreamOf(matchedRoute(exchange))
+  const identity = identityHeaders(session, exchange.source === 'local' ? 'many' : 'one')
   if (audience === null) return identity
   return [...identity, 'X-Gateway-Assertion', assertions.assertionFor(session, audience)]
 }
@@ -63,8 +67,4 @@ function asVerdict({ code, statusCode, reason, cause, headers }: GatewayError): 
     headers: { ...headers, 'x-gateway-code': code },
     status: refused ? 403 : statusCode
   })
-}
-
-function fellThrough(): never {
-  throw new GatewayError('INTERNAL_ERROR', { reason: 'fell_through' })
 }

@@ -1,6 +1,7 @@
 /** What a list of routes must keep to before a table is made of it. All problems at once, each with its place. */
 import type { Env } from '../config/env.js'
 import type { GatewayFile, RouteConfig } from '../config/gateway-file.js'
+import { AUTH_MOUNT, OWN_PATHS } from '../config/own-paths.js'
 import type { ConfigProblem } from '../errors.js'
 import { canonicalPath } from './canonical-path.js'
 
@@ -10,13 +11,9 @@ export interface RouteRuleOptions {
   readonly placeOf?: GatewayFile['placeOf']
 }
 
-/** Served by the gateway itself, with everything below them. */
-const OWN_PATHS = ['/.gateway', '/livez', '/readyz', '/.well-known/jwks.json']
-const AUTH_PATH = '/api/auth'
-
 /** Whether the gateway answers there itself: no route is ever asked. */
 export function isOwnPath(path: string, authMode: Env['authMode'] = 'hosted'): boolean {
-  return OWN_PATHS.some(own => isAtOrBelow(path, own)) || (authMode === 'hosted' && isAtOrBelow(path, AUTH_PATH))
+  return OWN_PATHS.some(own => isAtOrBelow(path, own)) || (authMode === 'hosted' && isAtOrBelow(path, AUTH_MOUNT))
 }
 
 export function isAtOrBelow(path: string, base: string): boolean {

@@ -1,17 +1,20 @@
 /**
  * One reading of the outbox, applied: in Redis, which all share, and in this process's memory.
  *
- *   1 read Redis's clock and its cursor   2 poll the outbox from that cursor, or from our own if it is older
+ *   1 read Redis's clock and its cursor   2 poll the outbox from that cursor, or from our own if it is earlier
  *   3 INVALIDATE all of it   4 move the cursor, and renew the heartbeat until the clock of step 1 plus three seconds
  *   5 drop the same from memory, and take it as proven current until step 1 plus the lease
  *
  * Memory comes after Redis: what is looked up after the drop must not find in Redis what was dropped here.
  */
+import { databaseCode } from '../data/postgres-error.js'
+import type { CacheState } from './cache-state.js'
 import type { DatabaseClock } from './database-clock.js'
 import type { Fleet } from './fleet.js'
 import type { LocalCache } from './local-cache.js'
 import type { Outbox, OutboxEvent, Peer, Poll } from './outbox.js'
-import type { CacheState, RedisSessionCache } from './session-cache.js'
+import type { RedisSessionCache } from './session-cache.js'
+import { earlier, seenBy } from './snapshot.js'
 
 export const HEARTBEAT_MS = 3000
 const ATTEMPTS = 3
@@ -27,7 +30,9 @@ export interface ApplierOptions {
   readonly fleet: Fleet
   /** An event is in force on this node, so long after its change was made. */
   readonly onEvent?: (event: OutboxEvent, lagMs: number) => void
-  /** What has changed is known to nobody: another database, too many events, or so long a silence that rows are gone. */
+  /**
+   * What has changed is known to nobody: another database, too many events, or so long a silence that rows are gone.
+   */
   readonly onUnknown?: () => void
 }
 
@@ -44,15 +49,6 @@ interface Opened {
   readonly state: CacheState
 }
 
-/** Events ahead of the cursor that are applied in Redis nevertheless: some older transaction is still open. */
-interface AppliedThere {
-  readonly nonce: string
-  readonly beats: number
-  readonly ids: ReadonlySet<string>
-}
-
-const NOTHING: AppliedThere = { nonce: '', beats: 0, ids: new Set() }
-
 /**
  * Whoever renews the heartbeat vouches for entries that others filled, perhaps before this process was born. So the
  * cursor of Redis is not ours: it lies beside the data it speaks of, and moves only together with the heartbeat.
@@ -63,10 +59,8 @@ const NOTHING: AppliedThere = { nonce: '', beats: 0, ids: new Set() }
  */
 export class Applier {
   readonly #options: ApplierOptions
-  #there = NOTHING
   /** Of the last poll that was applied here. */
   #here: Pick<Poll, 'database' | 'epoch' | 'cursor'> = { database: '', epoch: '', cursor: '' }
-  #hereIds: ReadonlySet<string> = new Set()
   #appliedAt = Number.NEGATIVE_INFINITY
   #lastNonce = ''
   #firing = false
@@ -85,7 +79,9 @@ export class Applier {
     return this.#lastNonce
   }
 
-  /** Throws AUTH_SERVICE_UNAVAILABLE when PostgreSQL does not answer. Where Redis fails, memory is served all the same. */
+  /**
+   * Throws AUTH_SERVICE_UNAVAILABLE when PostgreSQL does not answer. Where Redis fails, memory is served all the same.
+   */
   async apply(): Promise<Applied> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const applied = await this.#attempt(attempt === ATTEMPTS - 1)
@@ -99,19 +95,20 @@ export class Applier {
     const { cache, outbox, clock, fleet } = this.#options
     const begunAt = performance.now()
     const opened = cache === null ? null : await cache.open().catch(() => null)
+    const from = this.#from(opened)
     let poll: Poll
     const askedAt = performance.now()
     try {
-      poll = await outbox.poll(this.#from(opened), fleet.id)
+      poll = await outbox.poll(from, fleet.id)
     } catch (outage) {
       if (!wasRefused(outage)) await this.#bridge(opened)
       throw outage
     }
     clock.set(poll.now, askedAt)
     this.#firing = poll.firing
-    const nonce = opened === null ? '' : await this.#applyThere(opened, poll).catch(() => '')
+    const nonce = opened === null ? '' : await this.#applyThere(opened, poll, from).catch(() => '')
     if (nonce === null && !isLast) {
-      // Emptied and moved on, or the next attempt would find too many again.
+      // Emptied and moved on: the next attempt begins where Redis is.
       if (!poll.complete) this.#applyHere(poll, begunAt, '')
       return null
     }
@@ -127,41 +124,39 @@ export class Applier {
     const there = opened?.state.cursor ?? ''
     if (here === '') return there === '' ? null : there
     if (there === '' || opened?.state.database.startsWith(`${database}@`) !== true) return here
-    return BigInt(there) < BigInt(here) ? there : here
+    return earlier(here, there)
   }
 
   /** The nonce; null: the state has become another one. Rejects where Redis fails. */
-  async #applyThere({ state, now }: Opened, poll: Poll): Promise<string | null> {
+  async #applyThere({ state, now }: Opened, poll: Poll, from: string | null): Promise<string | null> {
     const { cache } = this.#options
     if (cache === null) return ''
-    // After a failover too all begins anew: data may go to another server and come back with a cursor that is not its own.
+    // After a failover too all begins anew: data may go to another server and come back with a cursor that is not its
+    // own.
     const database = `${poll.database}@${state.run}`
     cache.database = database
-    // After a mass change, to begin anew is less work for everybody than to apply it.
-    if (state.database !== database || !poll.complete) {
-      await cache.reset(state, database, poll.epoch, poll.cursor)
+    const isOther = state.database !== database
+    if (isOther || !poll.complete) {
+      // After a mass change, to begin anew is less work for everybody than to apply it. But too many since our own
+      // cursor are not too many since that of Redis: another node may have begun anew already.
+      if (isOther || from === state.cursor) await cache.reset(state, database, poll.epoch, poll.cursor)
       return null
     }
     // Begun anew when they went, and since then nobody fills and nobody vouches: there is nothing to apply.
     if (!poll.firing) return (this.#lastNonce = state.nonce)
-    await cache.invalidate(this.#unapplied(poll, state), state.run)
+    const isApplied = seenBy(state.cursor)
+    const events = poll.events.filter(event => !isApplied(event))
+    await cache.invalidate(events, state.run)
     const beats = await cache.beat(state, poll.epoch, poll.cursor, now + HEARTBEAT_MS)
     if (beats === 0) return null
-    this.#there = { nonce: state.nonce, beats, ids: new Set(poll.events.map(({ id }) => id)) }
     this.#lastNonce = state.nonce
     return state.nonce
-  }
-
-  /** What is applied in an older copy of the data is not known to be applied in this one: its beats tell. */
-  #unapplied({ events }: Poll, { nonce, beats }: CacheState): readonly OutboxEvent[] {
-    const { ids } = this.#there.nonce === nonce && this.#there.beats <= beats ? this.#there : NOTHING
-    return ids.size === 0 ? events : events.filter(({ id }) => !ids.has(id))
   }
 
   #applyHere(poll: Poll, begunAt: number, nonce: string): void {
     const { cache, local, fleet, clock, onEvent, onUnknown } = this.#options
     const { database, epoch, cursor, events, complete } = poll
-    const isNew = events.filter(({ id }) => !this.#hereIds.has(id))
+    const isKnown = seenBy(this.#here.cursor)
     const isOther = database !== this.#here.database || epoch !== this.#here.epoch
     if (local !== null) {
       if (isOther || !complete) local.clear()
@@ -170,10 +165,10 @@ export class Applier {
       local.prove(poll.firing ? fleet.provenUntil(begunAt) : 0)
     }
     this.#here = { database, epoch, cursor }
-    this.#hereIds = new Set(events.map(({ id }) => id))
     if (isOther || !complete || begunAt - this.#appliedAt > SILENCE_MS) onUnknown?.()
     this.#appliedAt = begunAt
-    if (onEvent !== undefined && complete) for (const event of isNew) onEvent(event, clock.now() - event.at)
+    if (onEvent === undefined || !complete) return
+    for (const event of events) if (!isKnown(event)) onEvent(event, clock.now() - event.at)
   }
 
   /** Without PostgreSQL nobody learns of a change, and nobody can acknowledge one while our grace lease runs. */
@@ -188,8 +183,9 @@ export class Applier {
   }
 }
 
-/** PostgreSQL is there and does not take the statement (class 42: no such table, no right): others may go on changing. */
+/**
+ * PostgreSQL is there and does not take the statement (class 42: no such table, no right): others may go on changing.
+ */
 function wasRefused(outage: unknown): boolean {
-  const { code } = ((outage as Error).cause ?? {}) as { code?: unknown }
-  return typeof code === 'string' && code.startsWith('42')
+  return outage instanceof Error && databaseCode(outage.cause)?.startsWith('42') === true
 }

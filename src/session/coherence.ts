@@ -4,7 +4,7 @@
  */
 import type { Sql } from 'postgres'
 import { outboxSql } from '../../schema/outbox-sql.js'
-import { REVOCATION_CHANNEL } from '../../schema/revocation-sql.js'
+import { REVOCATION_CHANNEL } from '../../schema/revocation-functions.js'
 import type { AuthShape } from '../data/auth-shape.js'
 import type { GuardedSql } from '../data/guarded-sql.js'
 import { Listener, type ListenerState } from '../data/listener.js'

@@ -23,7 +23,10 @@ export type Credential =
       readonly source: CredentialSource
       /** The bare session token: signature checked and cut off. */
       readonly token: string
-      /** Which secret signed it, by position; 0 is the one Better Auth knows. Null: unsigned, as `bearerUnsigned` allows. */
+      /**
+       * Which secret signed it, by position; 0 is the one Better Auth knows. Null: unsigned, as `bearerUnsigned`
+       * allows.
+       */
       readonly secretIndex: number | null
     }
 

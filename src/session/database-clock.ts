@@ -6,7 +6,9 @@ export class DatabaseClock {
   /** The database's time at the origin of performance.now(). Until the first reading, this machine's own. */
   #origin = performance.timeOrigin
 
-  /** Never behind the database, and ahead by the last reading's round trip at most: a session ends early, never late. */
+  /**
+   * Never behind the database, and ahead by the last reading's round trip at most: a session ends early, never late.
+   */
   readonly now = (): number => this.#origin + performance.now()
 
   /** The same for a reading of performance.now() that the caller has already. */

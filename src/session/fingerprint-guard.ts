@@ -20,7 +20,7 @@ export interface FingerprintGuardOptions {
   readonly mode: 'log' | 'revoke'
   /** Deletes the session of this token, or of one it had; rejects when it cannot know. */
   readonly end: (token: string) => Promise<unknown>
-  /** Once for a session and a browser, not for every request. */
+  /** Once for a session, a browser and whether its network is another, not for every request. */
   readonly onDecision: (decision: FingerprintDecision) => void
 }
 
@@ -36,6 +36,8 @@ export class FingerprintGuard {
   readonly #options: FingerprintGuardOptions
   /** By session, who used it last: comparing two strings is all that a request of the same browser costs. */
   readonly #seen = new LRUCache<string, Seen>({ max: REMEMBERED })
+  /** By session and what was told of it: owner and thief may come by turns. */
+  readonly #told = new LRUCache<string, true>({ max: REMEMBERED })
   /** By session. */
   readonly #ended = new LRUCache<string, Promise<void>>({ max: REMEMBERED })
 
@@ -72,6 +74,10 @@ export class FingerprintGuard {
 
   #tell({ id, userId, fingerprint }: Session, userAgent: string, address: string, action: 'logged' | 'revoked'): void {
     const change = fingerprint === null ? null : changeSince(fingerprint, userAgent, address)
-    if (change !== null) this.#options.onDecision({ sessionId: id, userId, ...change, action })
+    if (change === null) return
+    const what = `${id} ${change.browserIs} ${change.networkChanged} ${action}`
+    if (this.#told.has(what)) return
+    this.#told.set(what, true)
+    this.#options.onDecision({ sessionId: id, userId, ...change, action })
   }
 }

@@ -48,7 +48,10 @@ export function changeSince(began: Fingerprint, userAgent: string, address: stri
   return { browserWas, browserIs, networkChanged: networkOf(address) !== network }
 }
 
-/** At most 32 of a-z, 0-9, '.', '_' and '-': `chrome`, `curl`, `python-requests`; `none` for a request that says nothing. */
+/**
+ * At most 32 of a-z, 0-9, '.', '_' and '-': `chrome`, `curl`, `python-requests`; `none` for a request that says
+ * nothing.
+ */
 export function familyOf(userAgent: string): string {
   const text = userAgent.slice(0, LONGEST_AGENT)
   const known = FAMILIES.find(([pattern]) => pattern.test(text))

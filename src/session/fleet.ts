@@ -9,8 +9,8 @@ import { type GuardedSql, unavailable } from '../data/guarded-sql.js'
 
 const LEASE_MS = 15_000
 const RENEW_MS = 5_000
-/** Two clocks measure the same seconds. */
-const CLOCK_MARGIN_MS = 1_000
+/** Ours and that of PostgreSQL measure the same five minutes. */
+const LEASE_MARGIN_MS = 1_000
 
 export interface FleetOptions {
   readonly sql: GuardedSql
@@ -89,7 +89,7 @@ export class Fleet {
   }
 
   get #bridgeLeft(): number {
-    return this.#bridgedUntil === 0 ? 0 : Math.max(0, this.#bridgedUntil + CLOCK_MARGIN_MS - performance.now())
+    return this.#bridgedUntil === 0 ? 0 : Math.max(0, this.#bridgedUntil + LEASE_MARGIN_MS - performance.now())
   }
 
   #dropGrace(): void {
@@ -110,14 +110,14 @@ export class Fleet {
     const now = performance.now()
     // A registration that had lapsed began anew: proofs older than it are worth nothing.
     if (now >= this.#leaseEnd) this.#registeredAt = now
-    this.#leaseEnd = sentAt + LEASE_MS - CLOCK_MARGIN_MS
+    this.#leaseEnd = sentAt + LEASE_MS - LEASE_MARGIN_MS
     this.#rowHasGrace = wantsGrace
     if (wantsGrace && graceMs !== null) {
       if (now >= this.#graceEnd) {
         this.#graceSince = now
         this.#graceUsable = false
       }
-      this.#graceEnd = sentAt + graceMs - CLOCK_MARGIN_MS
+      this.#graceEnd = sentAt + graceMs - LEASE_MARGIN_MS
     }
     this.#renewAt = sentAt + RENEW_MS
   }

@@ -36,11 +36,16 @@ const TICK_MS = 250
 const RETRY_MS = 1000
 /** How often every session is asked about while no event can be heard of. */
 const DEAF_MS = 1000
+/** So many are asked about at once where it is about everybody: requests wait in the same queue. */
+const AT_ONCE = 500
 
 export class LiveConnections {
   readonly #options: LiveConnectionsOptions
   readonly #all = new Map<LiveConnection, LiveOwner | null>()
   readonly #owners = new LiveOwners()
+  /** To be asked about in their turn. */
+  readonly #waiting = new Set<LiveOwner>()
+  #underWay = 0
   #changedAt = Number.NEGATIVE_INFINITY
   #deaf = false
   #draining = false
@@ -50,7 +55,9 @@ export class LiveConnections {
     this.#options = options
   }
 
-  /** `opened` null: an anonymous caller, whom only the drain concerns. Call what it returns when the connection is gone. */
+  /**
+   * `opened` null: an anonymous caller, whom only the drain concerns. Call what it returns when the connection is gone.
+   */
   add(connection: LiveConnection, opened: Opened | null): () => void {
     const owner = opened === null ? null : this.#owners.of(opened.token, opened.session)
     this.#all.set(connection, owner)
@@ -78,7 +85,8 @@ export class LiveConnections {
   /** Nobody can say what has changed: another database, too many events, a long silence. */
   changedUnknown(): void {
     this.#changedAt = performance.now()
-    for (const owner of this.#owners.all()) void this.#ask(owner)
+    for (const owner of this.#owners.all()) this.#waiting.add(owner)
+    this.#askWaiting()
   }
 
   /** True while no event will tell of a change (no triggers): then every session is asked about, each second. */
@@ -110,15 +118,33 @@ export class LiveConnections {
     for (const owner of this.#owners.all()) {
       if (this.#deaf && owner.askAt === Number.POSITIVE_INFINITY) owner.askAt = at + DEAF_MS
       const due = owner.askAt === Number.POSITIVE_INFINITY ? owner.session.expiresAt <= now : owner.askAt <= at
-      if (due && !owner.asking) void this.#ask(owner)
+      if (due && !owner.asking) this.#waiting.add(owner)
+    }
+    this.#askWaiting()
+  }
+
+  #askWaiting(): void {
+    for (const owner of this.#waiting) {
+      if (this.#underWay >= AT_ONCE) return
+      this.#waiting.delete(owner)
+      if (owner.connections.size === 0) continue
+      this.#underWay++
+      void this.#ask(owner).then(() => {
+        this.#underWay--
+        this.#askWaiting()
+      })
     }
   }
 
   #rename(owner: LiveOwner, token: string): void {
-    for (const connection of this.#owners.rename(owner, token)?.connections ?? []) {
+    const other = this.#owners.rename(owner, token)
+    if (other === undefined) return
+    if (other.asking || other.askAt !== Number.POSITIVE_INFINITY || this.#waiting.has(other)) owner.doubted = true
+    for (const connection of other.connections) {
       owner.connections.add(connection)
       this.#all.set(connection, owner)
     }
+    other.connections.clear()
   }
 
   /** A change that comes while an answer is on its way may have missed it: then it is asked again. */
@@ -129,10 +155,15 @@ export class LiveConnections {
     try {
       while (owner.doubted) {
         owner.doubted = false
+        const since = performance.now()
         const lookup = await this.#options.lookUp(owner.token)
         if (owner.connections.size === 0) return
         const rotation = lookup.session === null ? null : lookup.rotation
-        if (typeof rotation === 'object' && rotation !== null) this.#rename(owner, rotation.token)
+        if (typeof rotation === 'object' && rotation !== null) {
+          this.#rename(owner, rotation.token)
+          // An event of the new token has found nobody under it.
+          if (since <= this.#changedAt) owner.doubted = true
+        }
         judge(owner, lookup.session)
       }
       owner.askAt = Number.POSITIVE_INFINITY

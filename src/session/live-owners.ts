@@ -1,4 +1,7 @@
-/** Sessions that something is open under, by the hash of their token and by their user: the two ways an event names them. */
+/**
+ * Sessions that something is open under, by the hash of their token and by their user: the two ways an event names
+ * them.
+ */
 import type { LiveConnection } from './live-connections.js'
 import { hashToken, type Session, type TokenHash } from './session.js'
 

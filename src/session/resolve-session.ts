@@ -1,7 +1,7 @@
 /**
- * From token to session: this process's memory, Redis, else PostgreSQL. Look-ups of one event-loop turn go together, one script call for
- * all of them and one statement for what it missed: a third of the cost of asking one by one. The same turn's
- * look-ups of one token share an answer; nobody joins a question that was already asked.
+ * From token to session: this process's memory, Redis, else PostgreSQL. Look-ups of one event-loop turn go together,
+ * one script call for all of them and one statement for what it missed: a third of the cost of asking one by one. The
+ * same turn's look-ups of one token share an answer; nobody joins a question that was already asked.
  *
  * A turn ends at `setImmediate`. Sockets are read one by one with microtasks run in between, so `queueMicrotask`
  * gathers nothing: 64 connections, 30 look-ups per script call against 1.0 and 17–22 µs of CPU per request against
@@ -54,7 +54,9 @@ export class SessionResolver {
     return session
   }
 
-  /** `strict`: ask PostgreSQL whatever the cache knows (R52). Rejects with AUTH_SERVICE_UNAVAILABLE and nothing else. */
+  /**
+   * `strict`: ask PostgreSQL whatever the cache knows (R52). Rejects with AUTH_SERVICE_UNAVAILABLE and nothing else.
+   */
   resolve(token: string, strict: boolean): Promise<Lookup> {
     if (strict || this.#cache === null) {
       const flight = new Flight(token, null, strict ? null : this.#local, this.#listener)

@@ -38,11 +38,12 @@ export class RevocationFeed {
   #queued: Promise<Applied> | null = null
   #timer: NodeJS.Timeout | undefined
   #round: Promise<void> = Promise.resolve()
-  #stopped = false
+  readonly #stopped = new AbortController()
   #state: FeedState | null = null
   #appliedAt = Number.NEGATIVE_INFINITY
   #others: readonly Peer[] = []
   #collect = { dueAt: 0, cursor: '' }
+  #collecting: Promise<void> = Promise.resolve()
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -74,19 +75,20 @@ export class RevocationFeed {
     this.#schedule()
   }
 
-  /** Waits for the poll under way. The heartbeat lapses by itself. */
+  /** Waits for the statements under way. The heartbeat lapses by itself. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopped.abort()
     clearTimeout(this.#timer)
     await (this.#queued ?? this.#running).catch(() => {})
     // A registration that is still under way would come after the one that strikes us off.
     await this.#round
     if (this.#options.hasOutbox) await this.#options.fleet.leave().catch(() => {})
+    await this.#collecting
   }
 
   /** A NOTIFY: from a trigger, empty, or from another gateway. */
   hear(message: string): void {
-    if (this.#stopped) return
+    if (this.#stopped.signal.aborted) return
     if (message === '') void this.#applyAfterNow().catch(() => {})
     else this.#acknowledgements.hear(message)
   }
@@ -131,7 +133,7 @@ export class RevocationFeed {
   }
 
   #schedule(): void {
-    if (this.#stopped) return
+    if (this.#stopped.signal.aborted) return
     const { localLeaseMs } = this.#options
     // At least two proofs in a lease, or memory would be out of use between them.
     const pollMs = localLeaseMs === 0 ? POLL_MS : Math.min(POLL_MS, localLeaseMs / 2)
@@ -147,10 +149,16 @@ export class RevocationFeed {
   async #afterPoll(reachesRedis: boolean): Promise<void> {
     if (!this.#options.hasOutbox) return
     await this.#options.fleet.renewWhenDue(reachesRedis)
+    this.#collectWhenDue()
+  }
+
+  /** Beside the polls, on another connection: twenty slow statements outlast every proof and the heartbeat. */
+  #collectWhenDue(): void {
     const { dueAt, cursor } = this.#collect
     if (performance.now() < dueAt) return
-    this.#collect = { dueAt: performance.now() + COLLECT_MS, cursor: this.#options.applier.cursor }
-    if (cursor !== '') await this.#options.outbox.collect(cursor)
+    const { applier, outbox } = this.#options
+    this.#collect = { dueAt: performance.now() + COLLECT_MS, cursor: applier.cursor }
+    if (cursor !== '') this.#collecting = outbox.collect(cursor, this.#stopped.signal).catch(() => {})
   }
 
   #note(state: FeedState): void {

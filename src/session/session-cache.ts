@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { RedisLink } from '../data/redis.js'
+import { type CacheState, parseState, STATE_KEY } from './cache-state.js'
 import type { Session, TokenHash } from './session.js'
 import { decodeSession, ENTRY_FORMAT, encodeSession } from './session-codec.js'
 import { BEAT, FILL, INVALIDATE, LOOKUP, OPEN, PREFIX, RESET } from './session-scripts.js'
@@ -17,7 +18,6 @@ import { BEAT, FILL, INVALIDATE, LOOKUP, OPEN, PREFIX, RESET } from './session-s
  */
 const LEASE_MS = 2000
 const INVALIDATE_BATCH = 500
-const STATE = /^([^|]*)\|(\d+)\|([^|]*)\|(\d+)\|(\d+)$/
 
 /** What a FILL must show: that nothing has happened since the look-up that missed. */
 export interface FillTicket {
@@ -44,18 +44,6 @@ export interface CacheFill {
 export interface RevocationEvent {
   readonly kind: 'session' | 'user'
   readonly key: string
-}
-
-/** How current the data in Redis is. `cursor`: every event of an older transaction is applied in it. */
-export interface CacheState {
-  /** Of the server it was read from; what follows from it is done there or not at all. */
-  readonly run: string
-  readonly text: string
-  readonly database: string
-  readonly epoch: string
-  readonly nonce: string
-  readonly beats: number
-  readonly cursor: string
 }
 
 type Script = (keyCount: number, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>
@@ -128,7 +116,9 @@ export class RedisSessionCache {
     return this.#fill(keys.length, keys, args).then(Number, () => 0)
   }
 
-  /** Resolves when none of them is served any more, by whatever process. Rejects when the server is another than `run`. */
+  /**
+   * Resolves when none of them is served any more, by whatever process. Rejects when the server is another than `run`.
+   */
   async invalidate(events: readonly RevocationEvent[], run: string = this.#link.run): Promise<void> {
     for (let i = 0; i < events.length; i += INVALIDATE_BATCH) {
       const args = [this.#unique()]
@@ -151,13 +141,15 @@ export class RedisSessionCache {
   async open(): Promise<{ readonly now: number; readonly state: CacheState }> {
     const { run } = this.#link
     if (run === '') throw new Error('Redis has not said who it is.')
-    const [now, text] = (await this.#open(1, [`${PREFIX}state`], [])) as [number, string]
+    const [now, text] = (await this.#open(1, [STATE_KEY], [])) as [number, string]
     return { now, state: parseState(run, text) }
   }
 
-  /** Ends every entry at once: the heartbeat's value changes. False when another process changed the state meanwhile. */
+  /**
+   * Ends every entry at once: the heartbeat's value changes. False when another process changed the state meanwhile.
+   */
   async reset(expected: CacheState, database: string, epoch: string, cursor: string): Promise<boolean> {
-    const keys = [`${PREFIX}state`, `${PREFIX}alive`]
+    const keys = [STATE_KEY, `${PREFIX}alive`]
     const state = [database, epoch, this.#unique(), 0, cursor].join('|')
     this.#mustBe(expected.run)
     return (await this.#reset(2, keys, [expected.text, state])) === 1
@@ -168,7 +160,7 @@ export class RedisSessionCache {
    * of this beat, 0 when the state has become one that this poll cannot speak for.
    */
   async beat(from: CacheState, epoch: string, nextCursor: string, untilMs: number): Promise<number> {
-    const keys = [`${PREFIX}state`, `${PREFIX}alive`]
+    const keys = [STATE_KEY, `${PREFIX}alive`]
     this.#mustBe(from.run)
     return Number(await this.#beat(2, keys, [from.nonce, from.beats, epoch, nextCursor, untilMs]))
   }
@@ -202,10 +194,4 @@ function readAnswer(answer: string | number): Session | 'leased' | 'missed' {
 /** Ids may be anything; in a key and an entry they must not contain our separator. */
 function userKey(userId: string): string {
   return encodeURIComponent(userId)
-}
-
-/** Of a state that says nothing every part is empty. */
-function parseState(run: string, text: string): CacheState {
-  const [, database = '', epoch = '', nonce = '', beats = '', cursor = ''] = STATE.exec(text) ?? []
-  return { run, text, database, epoch, nonce, beats: Number(beats), cursor }
 }

@@ -6,7 +6,8 @@
  *   {sg}:l:<h>     fill lease   who may fill the entry; deleted with it
  *   {sg}:ug:<user> generation   random; missing or other than the entry's: the entry is no hit
  *   {sg}:q         mark         changes with every user-level event
- *   {sg}:state     how current  database|epoch|nonce|beats|cursor: every event before the cursor is applied in here
+ *   {sg}:state2    how current  database|epoch|nonce|beats|cursor: every event that the cursor, a snapshot of PostgreSQL,
+ *                               sees is applied in here. 2: the format; nodes of another one keep a state of their own
  *   {sg}:alive     heartbeat    database.epoch.nonce, ends three seconds after the clock read before the poll behind it
  *
  * bind = format:run id.heartbeat value. One hash tag: on a cluster all of it is one slot.
@@ -102,15 +103,18 @@ return 1`
  * KEYS state alive  ARGV nonce beats epoch next-cursor until-ms, the first two as the poll began with them
  * → the number of this beat, or 0 when the state is not one that the poll can speak for: begun anew, gone back
  * (a failover to a replica that lags), or already of a later epoch; or when its time was over before it came, since
- * the cursor may move only together with the heartbeat.
+ * the cursor may move only together with the heartbeat. The later of two cursors stays, as in snapshot.ts.
  */
 export const BEAT = `
 local time = redis.call('TIME')
 if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[5]) then return 0 end
 local state = redis.call('GET', KEYS[1]) or ''
-local database, epoch, nonce, beats, cursor = string.match(state, '^([^|]*)|(%d+)|([^|]*)|(%d+)|(%d+)$')
+local database, epoch, nonce, beats, cursor = string.match(state, '^([^|]*)|(%d+)|([^|]*)|(%d+)|(%d+:%d+:[%d,]*)$')
 if nonce ~= ARGV[1] or tonumber(beats) < tonumber(ARGV[2]) or tonumber(epoch) > tonumber(ARGV[3]) then return 0 end
-if tonumber(cursor) < tonumber(ARGV[4]) then cursor = ARGV[4] end
+local xmax, xip = string.match(cursor, ':(%d+):(.*)')
+local nextMax, nextXip = string.match(ARGV[4], ':(%d+):(.*)')
+xmax, nextMax = tonumber(xmax), tonumber(nextMax)
+if xmax < nextMax or xmax == nextMax and #nextXip < #xip then cursor = ARGV[4] end
 beats = beats + 1
 redis.call('DEL', KEYS[2])
 redis.call('SET', KEYS[1], string.format('%s|%s|%s|%d|%s', database, ARGV[3], nonce, beats, cursor))

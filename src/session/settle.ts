@@ -2,14 +2,13 @@
  * What the answer to a revocation waits for, and what makes it true: the change is applied in Redis, or no heartbeat
  * that does not know of it is alive; and every other gateway has dropped it from memory, or may not use its memory.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { unavailable } from '../data/guarded-sql.js'
 import type { Question } from './acknowledgements.js'
 import { type Applied, type Applier, HEARTBEAT_MS } from './applier.js'
 import type { Fleet } from './fleet.js'
 import type { Peer } from './outbox.js'
 
-/** Two clocks measure the same seconds. */
+/** Ours and that of Redis measure the same three seconds. */
 const CLOCK_MARGIN_MS = 100
 const RETRY_MS = 100
 
@@ -61,7 +60,9 @@ function isAppliedByOthers(question: Question | null, lastNonce: string): boolea
   return lastNonce !== '' && [...(question?.answers.values() ?? [])].includes(lastNonce)
 }
 
-/** Who has applied the change in Redis, be it another one than ours, can keep nothing alive that does not know of it. */
+/**
+ * Who has applied the change in Redis, be it another one than ours, can keep nothing alive that does not know of it.
+ */
 function mayBridge({ id, grace }: Peer, question: Question | null): boolean {
   return grace && (question?.answers.get(id) ?? '') === ''
 }
@@ -86,7 +87,12 @@ async function waitForOthers(
   }
 }
 
-async function nextAnswer(question: Question | null, atMostMs: number): Promise<void> {
-  const over = sleep(atMostMs)
-  await (question === null ? over : Promise.race([question.next(), over]))
+function nextAnswer(question: Question | null, atMostMs: number): Promise<void> {
+  return new Promise(resolve => {
+    const over = setTimeout(resolve, atMostMs)
+    void question?.next().then(() => {
+      clearTimeout(over)
+      resolve()
+    })
+  })
 }

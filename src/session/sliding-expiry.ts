@@ -21,7 +21,10 @@ export interface SlidingExpiry {
 
 type Life = Pick<Session, 'createdAt' | 'expiresAt' | 'impersonated'>
 
-/** `updateAge` as it is meant: with 0 every request would be a write, so a minute is the least, or a tenth of a short life. */
+/**
+ * `updateAge` as it is meant: with 0 every request would be a write, so a minute is the least, or a tenth of a short
+ * life.
+ */
 export function slidingExpiry(expiresInSeconds: number, updateAgeSeconds: number): SlidingExpiry {
   const expiresInMs = expiresInSeconds * 1000
   return { expiresInMs, updateAgeMs: Math.max(updateAgeSeconds * 1000, Math.min(MINUTE_MS, expiresInMs / 10)) }

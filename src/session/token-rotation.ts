@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto'
 import type { RotationSql } from '../../schema/rotation-sql.js'
 import type { GuardedSql } from '../data/guarded-sql.js'
-import type { Rotation } from './session.js'
+import type { Lookup, Rotation } from './session.js'
 
 /** 192 random bits, in the 32 characters that Better Auth's own tokens have. */
 const TOKEN_BYTES = 24
@@ -42,6 +42,17 @@ export class TokenRotation {
   /** The token of the session that once had this one. Rejects with AUTH_SERVICE_UNAVAILABLE. */
   successorOf(token: string): Promise<string | null> {
     return this.#ask(this.#statements.successor, token)
+  }
+
+  /** As `lookUp`, also by an old token whose grace is over: what was opened with it goes on as long as the session. */
+  async lookUpAny(token: string, lookUp: (token: string) => Promise<Lookup>): Promise<Lookup> {
+    const lookup = await lookUp(token)
+    if (lookup.session !== null) return lookup
+    const successor = await this.successorOf(token)
+    if (successor === null) return lookup
+    const found = await lookUp(successor)
+    if (found.session === null || (typeof found.rotation === 'object' && found.rotation !== null)) return found
+    return { ...found, rotation: { token: successor } }
   }
 
   async #rotate(token: string): Promise<string | null> {

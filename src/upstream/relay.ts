@@ -21,12 +21,12 @@ import type { Call } from './upstream-pool.js'
 
 /** `done` is called exactly once, in every case. */
 export function relay(call: RelayRequest, done: (outcome: RelayOutcome) => void): void {
-  const { request, upstream } = call
-  if (isClosing(request)) return done({ end: 'aborted', error: null, upstreamMs: 0 })
+  const { request, response, upstream } = call
+  // Gone while its session was looked up: nothing would say so again, and its body would be waited for.
+  if (request.socket.destroyed || isClosing(request)) return done({ end: 'aborted', error: null, upstreamMs: 0 })
   if (upstream.maxBodyBytes !== null && announcedLength(request.headers['content-length']) > upstream.maxBodyBytes) {
-    closeGently(call.request, call.response)
-    done({ end: 'failed', error: new GatewayError('BODY_TOO_LARGE'), upstreamMs: 0 })
-    return
+    closeGently(request, response)
+    return done({ end: 'failed', error: new GatewayError('BODY_TOO_LARGE'), upstreamMs: 0 })
   }
   new Relay(call, done).start()
 }
@@ -56,7 +56,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   start(): void {
     whenGone(this.#call.request, this.#call.response, this.#onClientGone)
-    this.#call.upstream.retries?.noteCall(this.#startedAt)
+    this.#call.upstream.retries.noteCall(this.#startedAt)
     this.#call.upstream.submit(this)
   }
 
@@ -64,7 +64,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, path, headers, upstream, onSwitch } = this.#call
     this.#connection = connection
     const method = request.method as Dispatcher.HttpMethod
-    const headersTimeout = this.avoid === null ? null : (upstream.retries?.leftMs(this.#startedAt) ?? null)
+    const headersTimeout = this.avoid === null ? null : upstream.retries.leftMs(this.#startedAt)
     const body = this.#upload
     connection.send({ method, path, headers, body, upgrade: onSwitch && 'websocket', headersTimeout }, this)
   }
@@ -116,8 +116,8 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const connection = this.#connection as Connection
     connection.target.health.answered(this.#startedAt)
     connection.handOver(socket)
+    const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket) // Throws: `onError` releases it.
     this.#call.upstream.release(connection)
-    const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket)
     if (this.#settled || error) socket.destroy()
     if (error) this.#fail(error)
     else if (!this.#settled) this.#settle('switched', null)
@@ -133,7 +133,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   onError(error: Error): void {
     const connection = this.#connection as Connection
     const untouched = !this.#settled && !this.#answering && this.#upload === null
-    if (untouched && maySendAgain(this.#call.request.method, error, connection)) {
+    if (untouched && maySendAgain(this.#call.request.method, error, connection) && this.#call.upstream.mayRepeat()) {
       // Not in here: undici takes its queue for empty when this returns, and its assertion would end the process.
       process.nextTick(() => this.send(connection))
       return
@@ -149,7 +149,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
 
   #tryAgain(failed: Target): boolean {
     const { upstream } = this.#call
-    const delayMs = upstream.retries?.delayMs(this.#retries++, this.#startedAt) ?? null
+    const delayMs = upstream.retries.delayMs(this.#retries++, this.#startedAt)
     if (delayMs === null) return false
     this.avoid = failed
     setTimeout(() => this.#settled || upstream.submit(this), delayMs)

@@ -4,6 +4,7 @@
  * The whole policy is `verdictOn`; contract section 5.
  */
 import { HOP_BY_HOP, isReserved, listedInConnection, normalised, remembered, removeNamed } from './header-names.js'
+import { LOOP_HEADER } from './request-loop.js'
 import type { SessionCookies } from './session-cookies.js'
 
 export interface RequestFacts {
@@ -13,9 +14,13 @@ export interface RequestFacts {
   readonly trustedPeer: boolean
   /** The other end of the socket. */
   readonly peerAddress: string
+  /** The addresses a trusted peer names before its own; empty: none. */
+  readonly forwardedFor: string
   /** How the client reached us; a trusted proxy's word where there is one. */
   readonly host: string
   readonly proto: 'http' | 'https'
+  /** What the gateway is called on the way of a request. */
+  readonly ourName: string
   readonly requestId: string
   readonly traceparent: string
   /** Null when the trace starts here. */
@@ -32,10 +37,18 @@ export interface RequestFacts {
   readonly assertion: string | null
 }
 
-type Verdict = 'pass' | 'drop' | 'if-trusted' | 'cookie' | 'authorization' | 'connection' | 'forwarded-for'
+type Verdict = 'pass' | 'drop' | 'if-trusted' | 'cookie' | 'authorization' | 'connection'
 
 /** Made here, or taken from the argument, for every request. */
-const OURS = ['host', 'x-forwarded-host', 'x-forwarded-proto', 'x-request-id', 'traceparent', 'tracestate']
+const OURS = [
+  'host',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-request-id',
+  'traceparent',
+  'tracestate'
+]
 
 /** Each of these has once made a server judge another request than the one it served, or run as another user. */
 const NEVER = new Set([
@@ -67,7 +80,8 @@ const IF_TRUSTED = new Set(['forwarded', 'x-real-ip', 'x-client-ip', 'x-cluster-
 const verdictOn = remembered<Verdict>(written => {
   const name = normalised(written)
   const verdict = judge(name)
-  // Another spelling of a name with a meaning, `Content_Length`, `X_Forwarded_For`, has that meaning to some servers only.
+  // Another spelling of a name with a meaning, `Content_Length`, `X_Forwarded_For`, has that meaning to some servers
+  // only.
   const plain = name === written.toLowerCase() || (verdict === 'pass' && name !== 'content-length')
   return plain ? verdict : 'drop'
 })
@@ -77,7 +91,6 @@ function judge(name: string): Verdict {
   if (NEVER.has(name) || isReserved(name) || name.startsWith('x-envoy-')) return 'drop'
   if (name === 'cookie') return 'cookie'
   if (name === 'authorization') return 'authorization'
-  if (name === 'x-forwarded-for') return 'forwarded-for'
   return IF_TRUSTED.has(name) || name.startsWith('x-forwarded-') ? 'if-trusted' : 'pass'
 }
 
@@ -87,7 +100,6 @@ export function requestHeaders(facts: RequestFacts): string[] {
   const keepAuthorization = !facts.dropAuthorization && facts.authorization === null
   const headers: string[] = []
   let cookies = ''
-  let forwardedFor = ''
   let connection = ''
 
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -98,16 +110,13 @@ export function requestHeaders(facts: RequestFacts): string[] {
     else if (verdict === 'drop') continue
     else if (verdict === 'connection') connection = join(connection, value, ', ')
     else if (verdict === 'cookie') cookies = join(cookies, sessionCookies?.withoutOurs(value) ?? value, '; ')
-    else if (verdict === 'authorization' ? keepAuthorization : trustedPeer) {
-      if (verdict === 'forwarded-for') forwardedFor = join(forwardedFor, value, ', ')
-      else headers.push(name, value)
-    }
+    else if (verdict === 'authorization' ? keepAuthorization : trustedPeer) headers.push(name, value)
   }
 
   const listed = connection === '' ? null : listedInConnection(connection)
   if (listed !== null) removeNamed(headers, listed)
   if (cookies !== '') headers.push('cookie', cookies)
-  addOurs(headers, facts, join(forwardedFor, facts.peerAddress, ', '))
+  addOurs(headers, facts)
   return headers
 }
 
@@ -116,14 +125,16 @@ function join(before: string, more: string, separator: string): string {
   return before + separator + more
 }
 
-function addOurs(headers: string[], facts: RequestFacts, forwardedFor: string): void {
+function addOurs(headers: string[], facts: RequestFacts): void {
   headers.push(
     'x-forwarded-for',
-    forwardedFor,
+    join(facts.forwardedFor, facts.peerAddress, ', '),
     'x-forwarded-proto',
     facts.proto,
     'x-forwarded-host',
     facts.host,
+    LOOP_HEADER,
+    facts.ourName,
     'x-request-id',
     facts.requestId,
     'traceparent',

@@ -4,9 +4,10 @@
  */
 import { GatewayError } from '../errors.js'
 import { HOP_BY_HOP, isReserved, listedInConnection, normalised, remembered, removeNamed } from './header-names.js'
+import { type LocationScope, publicLocation } from './location.js'
 import type { SessionCookies } from './session-cookies.js'
 
-export interface AnswerPolicy {
+export interface AnswerPolicy extends LocationScope {
   /** Flat list the gateway adds: X-Request-ID, CORS. */
   readonly added: readonly string[]
   /** The answer may be about one user: without a word from the upstream, no shared cache may keep it. */
@@ -28,7 +29,7 @@ export interface AnswerHead {
 type Verdict = 'pass' | 'drop' | 'cors' | 'for-caches' | (typeof READ)[number]
 
 /** Names whose value matters. */
-const READ = ['connection', 'transfer-encoding', 'set-cookie', 'content-length', 'cache-control'] as const
+const READ = ['connection', 'transfer-encoding', 'set-cookie', 'content-length', 'cache-control', 'location'] as const
 /** Ours, or nobody's business: product names and versions help attackers only (OWASP ASVS 13.4.6). */
 const NEVER = new Set([...HOP_BY_HOP, 'x-request-id', 'server', 'x-powered-by', 'x-aspnet-version'])
 
@@ -64,7 +65,8 @@ export function answerHead(status: number, rawHeaders: readonly Buffer[], policy
     else if (verdict === 'content-length') {
       contentLength = Number(value)
       if (allowsLength(status)) headers.push(name, value)
-    } else {
+    } else if (verdict === 'location') headers.push(name, publicLocation(value, policy))
+    else {
       if (verdict === 'cache-control') cacheable = false
       if (passes(verdict, value, policy)) headers.push(name, value)
     }

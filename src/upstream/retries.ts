@@ -1,7 +1,7 @@
 /**
- * How often, how soon and how many in all: the `retries` of one upstream. A budget keeps them from doubling the load of
- * a service that is going down: over ten seconds one extra call for ten calls, and ten more so that a quiet gateway
- * may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
+ * How often, how soon and how many in all: the calls of one upstream that are made again. A budget keeps them from
+ * doubling the load of a service that is going down: over ten seconds one extra call for ten calls, and ten more so
+ * that a quiet gateway may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
  */
 const SECONDS = 10
 const SHARE = 0.1
@@ -12,14 +12,18 @@ const LONGEST_DELAY_MS = 1000
 export class Retries {
   readonly #max: number
   readonly #withinMs: number
+  readonly #onSpent: () => void
   readonly #calls = new Uint32Array(SECONDS)
   readonly #extra = new Uint32Array(SECONDS)
   #second = 0
 
-  /** `withinMs`: from the call's start; no attempt begins later. */
-  constructor(max: number, withinMs: number) {
+  /**
+   * `max`: attempts that `delayMs` grants one call. `withinMs`: from its start; none begins later. `onSpent`: for each.
+   */
+  constructor(max: number, withinMs: number, onSpent: () => void) {
     this.#max = max
     this.#withinMs = withinMs
+    this.#onSpent = onSpent
   }
 
   /** By performance.now(), as everywhere here. */
@@ -30,16 +34,23 @@ export class Retries {
 
   /** Milliseconds to wait before the attempt after `made` ones; null: there is none. An attempt granted is spent. */
   delayMs(made: number, startedAt: number): number | null {
-    const now = performance.now()
     const delay = Math.random() * Math.min(FIRST_DELAY_MS * 2 ** made, LONGEST_DELAY_MS)
     if (made >= this.#max || this.leftMs(startedAt) <= delay + 1) return null
-    const cell = this.#cellAt(now)
-    if (sum(this.#extra) >= ALWAYS + SHARE * sum(this.#calls)) return null
-    this.#extra[cell] = (this.#extra[cell] as number) + 1
-    return delay
+    return this.spend() ? delay : null
   }
 
-  /** What is left of the time in which the answer's headers must be here; at least 1, for 0 means without end to undici. */
+  /** One extra call, if the budget has it. */
+  spend(): boolean {
+    const cell = this.#cellAt(performance.now())
+    if (sum(this.#extra) >= ALWAYS + SHARE * sum(this.#calls)) return false
+    this.#extra[cell] = (this.#extra[cell] as number) + 1
+    this.#onSpent()
+    return true
+  }
+
+  /**
+   * What is left of the time in which the answer's headers must be here; at least 1, for 0 means without end to undici.
+   */
   leftMs(startedAt: number): number {
     return Math.max(1, startedAt + this.#withinMs - performance.now())
   }

@@ -6,7 +6,10 @@ import type { Connection } from './connections.js'
 
 /** RFC 9110 section 9.2.2. PUT and DELETE are idempotent too, but the second answer differs from the first. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
-/** What was asked for by `retries`: all that is idempotent, though the second DELETE may find nothing. TRACE is not let in. */
+/**
+ * What was asked for by `retries`: all that is idempotent, though the second DELETE may find nothing. TRACE is not let
+ * in.
+ */
 const IDEMPOTENT_METHODS = new Set([...SAFE_METHODS, 'PUT', 'DELETE'])
 const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 

@@ -9,7 +9,7 @@ const DEFAULT_PREFIX = 'better-auth'
 const SATELLITES =
   /^\.(?:session_token(?:_multi-.*)?|session_data(?:\.\d+)?|account_data(?:\.\d+)?|dont_remember|admin_session)$/
 /** RFC 6265bis prefixes; user agents compare them without case. */
-const NAME_PREFIX = /^__(?:secure|host|http|host-http)-/
+const NAME_PREFIX = /^__(?:secure|host-http|host|http)-/
 
 export class SessionCookies {
   readonly #token: string
@@ -40,7 +40,8 @@ export class SessionCookies {
   /** Does this Set-Cookie line set one of them? */
   isSetBy(setCookie: string): boolean {
     // A nameless `=name=value` is stored under no name and sent back as `name=value`.
-    return this.#isOurs(nameOf(setCookie.trimStart().replace(/^[=\s]+/, '')))
+    const [pair = ''] = setCookie.split(';', 1)
+    return this.#isOurs(nameOf(pair.replace(/^[=\s]+/, '')))
   }
 
   #isOurs(written: string): boolean {

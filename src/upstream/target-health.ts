@@ -11,6 +11,9 @@ const FAILURES_IN_A_ROW = 5
 const CHECKS_IN_A_ROW = 2
 const SHORTEST_MS = 1000
 const LONGEST_MS = 30_000
+/** Caches are cold, and the least loaded of all would get every call: it comes back slowly. */
+const WARM_UP_MS = 10_000
+const FIRST_SHARE = 0.1
 
 /** `reason`: the failure's, in lower case; never an address. */
 export type HealthListener = (out: boolean, reason: string) => void
@@ -37,7 +40,15 @@ export class TargetHealth {
     return this.#out
   }
 
-  /** True for one call each time its ejection is over. A try whose end nobody reports costs one more period, no more. */
+  /** How many calls it should have for one of another target: less than 1 when it is just back. */
+  get share(): number {
+    if (this.#backAt === Number.NEGATIVE_INFINITY) return 1
+    return Math.min(1, Math.max(FIRST_SHARE, (performance.now() - this.#backAt) / WARM_UP_MS))
+  }
+
+  /**
+   * True for one call each time its ejection is over. A try whose end nobody reports costs one more period, no more.
+   */
   takesTry(): boolean {
     const now = performance.now()
     if (this.#hasChecks || now < this.#tryAt) return false

@@ -30,7 +30,8 @@ export class Tunnel {
   #goodbye: Buffer | null = null
   #ending = false
   #timer: NodeJS.Timeout | undefined
-  #stalled: NodeJS.Timeout | undefined
+  /** By who takes nothing; each has a time of its own. */
+  readonly #stalled = new Map<Socket, NodeJS.Timeout>()
   #open = 2
 
   constructor(options: TunnelOptions) {
@@ -90,18 +91,17 @@ export class Tunnel {
   #pass(chunk: Buffer, from: Socket, to: Socket): void {
     if (!to.writable || to.write(chunk)) return
     from.pause()
-    this.#stalled ??= setTimeout(() => this.#destroy(), this.#options.stallMs)
+    const stalled = this.#stalled.get(to) ?? setTimeout(() => this.#destroy(), this.#options.stallMs)
+    this.#stalled.set(to, stalled)
   }
 
   readonly #onClientDrain = (): void => this.#flowAgain(this.#options.upstream, this.#options.client)
   readonly #onUpstreamDrain = (): void => this.#flowAgain(this.#options.client, this.#options.upstream)
 
   #flowAgain(from: Socket, to: Socket): void {
-    clearTimeout(this.#stalled)
-    this.#stalled = undefined
+    clearTimeout(this.#stalled.get(to))
+    this.#stalled.delete(to)
     from.resume()
-    // The other direction may be stalled as well, and keeps its own time.
-    if (to.isPaused()) this.#stalled = setTimeout(() => this.#destroy(), this.#options.stallMs)
   }
 
   readonly #onClientEnd = (): void => this.#halfOpen(this.#options.upstream)
@@ -121,7 +121,7 @@ export class Tunnel {
     this.#open--
     if (this.#open === 0) {
       clearTimeout(this.#timer)
-      clearTimeout(this.#stalled)
+      for (const timer of this.#stalled.values()) clearTimeout(timer)
       onEnd()
     } else if (client.destroyed) upstream.destroy()
     else if (!this.#ending) {

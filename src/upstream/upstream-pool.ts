@@ -13,6 +13,7 @@ import type { GatewayError } from '../errors.js'
 import { type Connection, Target } from './connections.js'
 import { checkTargets } from './health-checks.js'
 import { Retries } from './retries.js'
+import type { UpstreamEvents } from './upstream-events.js'
 import { overloaded } from './upstream-error.js'
 
 const MAX_WAITING = 1024
@@ -26,43 +27,38 @@ export interface Call {
   readonly avoid: Target | null
 }
 
-/** A target that gets no more calls, or gets them again. */
-export interface TargetChange {
-  readonly upstream: string
-  /** Host and port. */
-  readonly target: string
-  readonly out: boolean
-  readonly reason: string
-}
-
 export class Upstream {
   readonly name: string
   /** `Bearer <internal key>`, or null. */
   readonly authorization: string | null
   /** Audience of X-Gateway-Assertion, or null. */
   readonly audience: string | null
+  /** Host, and port where it is not the scheme's own, of every target. */
+  readonly authorities: ReadonlySet<string>
   readonly maxBodyBytes: number | null
   readonly idleTimeoutMs: number
   /** WebSockets one user may hold open in this process. */
   readonly maxSockets: number
-  /** Null: a failed call is not made again. */
-  readonly retries: Retries | null
+  readonly retries: Retries
+  readonly #asksOthers: boolean
   readonly #waitMs: number
   readonly #targets: readonly Target[]
   readonly #waiting = new Map<Call, NodeJS.Timeout>()
   readonly #closing = new AbortController()
   #turn = 0
 
-  constructor(config: UpstreamConfig, onChange: (change: TargetChange) => void) {
+  constructor(config: UpstreamConfig, { onChange, onRetry }: UpstreamEvents) {
     this.name = config.name
     this.authorization = config.internalKey === null ? null : `Bearer ${config.internalKey}`
     this.audience = config.audience
+    this.authorities = new Set(config.targets.map(origin => new URL(origin).host))
     this.maxBodyBytes = config.maxBodyBytes
     this.idleTimeoutMs = config.idleTimeoutMs
     this.maxSockets = config.maxSockets
     // The time in which a connection must be had, whether it is opened or waited for.
     this.#waitMs = config.connectTimeoutMs
-    this.retries = config.retries === 0 ? null : new Retries(config.retries, config.headersTimeoutMs)
+    this.retries = new Retries(config.retries, config.headersTimeoutMs, () => onRetry(config.name))
+    this.#asksOthers = config.retries > 0 && config.targets.length > 1
     this.#targets = config.targets.map(origin => {
       const target = hostAndPort(origin)
       return new Target(origin, config, (out, reason) => onChange({ upstream: config.name, target, out, reason }))
@@ -87,6 +83,14 @@ export class Upstream {
       }, this.#waitMs)
       this.#waiting.set(call, timer)
     }
+  }
+
+  /**
+   * Whether what died with a kept-alive connection is sent once more to the same target. Not where `retries` will ask
+   * another one: should the target be dead, that would be two extra calls in place of one.
+   */
+  mayRepeat(): boolean {
+    return !this.#asksOthers && this.retries.spend()
   }
 
   /** False when the call is not waiting (any more). */
@@ -120,12 +124,18 @@ export class Upstream {
     if (targets.length === 1) return targets[0] as Target
     const turn = this.#turn++
     let best: Target | null = null
+    let least = Number.POSITIVE_INFINITY
     for (let i = 0; i < targets.length; i++) {
       const target = targets[(turn + i) % targets.length] as Target
       if (target === avoid) continue
       if (target.health.out) {
         if (target.health.takesTry()) return target
-      } else if (best === null || target.running < best.running) best = target
+        continue
+      }
+      const load = (target.running + 1) / target.health.share
+      if (load >= least) continue
+      best = target
+      least = load
     }
     if (best !== null) return best
     return avoid !== null && !avoid.health.out ? avoid : this.#whenAllAreOut(avoid, turn)
@@ -147,10 +157,10 @@ function hostAndPort(origin: string): string {
 export class Upstreams {
   #configs = new Map<string, string>()
   #upstreams = new Map<string, Upstream>()
-  readonly #onChange: (change: TargetChange) => void
+  readonly #events: UpstreamEvents
 
-  constructor(configs: readonly UpstreamConfig[], onChange: (change: TargetChange) => void) {
-    this.#onChange = onChange
+  constructor(configs: readonly UpstreamConfig[], events: UpstreamEvents) {
+    this.#events = events
     this.replace(configs)
   }
 
@@ -172,7 +182,7 @@ export class Upstreams {
     this.#upstreams = new Map(
       configs.map(config => {
         const same = before.configs.get(config.name) === this.#configs.get(config.name)
-        return [config.name, (same && before.upstreams.get(config.name)) || new Upstream(config, this.#onChange)]
+        return [config.name, (same && before.upstreams.get(config.name)) || new Upstream(config, this.#events)]
       })
     )
     for (const [name, upstream] of before.upstreams) {

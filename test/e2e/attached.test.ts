@@ -1,4 +1,6 @@
-/** AUTH_MODE=attached: Better Auth runs elsewhere on the same database, here another gateway; this one only validates. */
+/**
+ * AUTH_MODE=attached: Better Auth runs elsewhere on the same database, here another gateway; this one only validates.
+ */
 import postgres from 'postgres'
 import t from 'tap'
 import { get, migratedPostgres, post, signUp, startGateway } from '../support/gateway.js'

@@ -1,17 +1,13 @@
 /** `role` and `token`, run as an operator runs them, beside a gateway that serves. */
 import { execFile } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { run as role } from '../../src/cli/role.js'
 import { run as token } from '../../src/cli/token.js'
+import { builtCommand } from '../support/built.js'
 import { Browser } from '../support/browser.js'
 import { eventually } from '../support/eventually.js'
 import { SECRET, startGateway } from '../support/gateway.js'
 import { emptyFolder } from '../support/process.js'
-
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
 const gateway = await startGateway(t)
 const folder = await emptyFolder(t)
@@ -25,11 +21,12 @@ interface Ended {
 }
 
 /** With nothing of this process's environment but PATH and HOME. */
-function cli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+async function cli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   const { PATH, HOME } = process.env
   const own = { PATH, HOME, DATABASE_URL: gateway.postgres.url, BETTER_AUTH_SECRET: SECRET, ...env }
+  const command = await builtCommand(...args)
   return new Promise(resolve => {
-    execFile(process.execPath, ['--import', TSX, MAIN, ...args], { cwd: folder, env: own }, (error, stdout, stderr) => {
+    execFile(process.execPath, command, { cwd: folder, env: own }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     })
   })

@@ -2,11 +2,10 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { builtCommand } from '../support/built.js'
 import { startShapes } from '../support/shapes.js'
-
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
-const TSX = import.meta.resolve('tsx')
 
 interface Outcome {
   readonly code: number
@@ -18,13 +17,16 @@ interface Outcome {
 async function migrate(t: Test, env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
   const cwd = await mkdtemp(join(tmpdir(), 'session-gateway-migrate-'))
   t.teardown(() => rm(cwd, { recursive: true, force: true }))
+  const command = await builtCommand('migrate', ...args)
   return new Promise(resolve => {
     const options = { cwd, env: { PATH: process.env.PATH, ...env } }
-    execFile(process.execPath, ['--import', TSX, MAIN, 'migrate', ...args], options, (error, stdout, stderr) =>
+    execFile(process.execPath, command, options, (error, stdout, stderr) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     )
   })
 }
+
+const asServing = (url: string) => url.replace(/\/\/[^@]*@/, '//serving:serving@')
 
 t.test('session-gateway migrate', async t => {
   const shapes = await startShapes(t)
@@ -58,6 +60,36 @@ t.test('session-gateway migrate', async t => {
     t.equal(code, 0)
     t.match(stdout, 'GRANT SELECT, INSERT, UPDATE, DELETE ON "public"."session" TO "app";')
     t.match(await sql`select to_regclass('public.gateway_outbox') as it`, [{ it: null }])
+  })
+
+  const operator = postgres(shapes.server.superUrl, { max: 1, onnotice: () => {} })
+  t.teardown(() => operator.end())
+  await operator`create role serving login password 'serving'`
+
+  for (const shape of ['ours', 'kysely-text']) {
+    t.test(`run as the role that serves says who has to run it, and changes nothing: ${shape} (R75)`, async t => {
+      const { url, sql } = await shapes.open(t, shape)
+      await migrate(t, { DATABASE_URL: url })
+      await sql.unsafe((await migrate(t, { DATABASE_URL: url }, '--grants', 'serving')).stdout)
+      await sql.unsafe(`drop trigger gateway_session_deleted on ${shape === 'ours' ? 'auth.' : ''}session`)
+
+      const { code, stderr } = await migrate(t, { DATABASE_URL: asServing(url) })
+
+      t.equal(code, 78)
+      t.match(stderr, /^env DATABASE_URL: the role "serving" may not .*owner of the tables, "gateway"\.$/m)
+      t.notMatch(stderr, 'serving:serving')
+      t.equal((await sql`select from pg_trigger where tgname = 'gateway_session_deleted'`).length, 0)
+      t.match(await migrate(t, { DATABASE_URL: asServing(url), DATABASE_DIRECT_URL: url }), { code: 0 })
+    })
+  }
+
+  t.test('run by a stranger on an empty database names the owner of the database', async t => {
+    const { url } = await shapes.empty(t)
+
+    const { code, stderr } = await migrate(t, { DATABASE_URL: url, DATABASE_DIRECT_URL: asServing(url) })
+
+    t.equal(code, 78)
+    t.match(stderr, /^env DATABASE_DIRECT_URL: the role "serving" .*"gateway"\.$/m)
   })
 
   t.test('asks for the database alone: a job that migrates has no other setting', async t => {

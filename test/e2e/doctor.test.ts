@@ -1,4 +1,7 @@
-/** `session-gateway doctor` on real servers: what it finds, and that what it prints mends it (contract section 8, R75, R77-79). */
+/**
+ * `session-gateway doctor` on real servers: what it finds, and that what it prints mends it (contract section 8, R75,
+ * R77-79).
+ */
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import postgres, { type Sql } from 'postgres'
@@ -14,6 +17,7 @@ import { inspectAuthShape } from '../../src/data/inspect-auth.js'
 import { migrate } from '../../src/data/migrate.js'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { checkRoutes } from '../../src/routes/route-rules.js'
+import { builtCommand } from '../support/built.js'
 import { createCertificate } from '../support/certificate.js'
 import { migratedPostgres, SECRET } from '../support/gateway.js'
 import { startPooler } from '../support/pgbouncer.js'
@@ -21,19 +25,17 @@ import { startPostgres, type TestPostgres } from '../support/postgres.js'
 import { startRedis } from '../support/redis.js'
 import { startUpstream } from '../support/upstream.js'
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
-const TSX = import.meta.resolve('tsx')
-
 interface Outcome {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
 }
 
-function doctor(cwd: string, env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
+async function doctor(cwd: string, env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
+  const command = await builtCommand('doctor', ...args)
   return new Promise(resolve => {
     const options = { cwd, env: { PATH: process.env['PATH'], BETTER_AUTH_SECRET: SECRET, ...env } }
-    execFile(process.execPath, ['--import', TSX, MAIN, 'doctor', ...args], options, (error, stdout, stderr) =>
+    execFile(process.execPath, command, options, (error, stdout, stderr) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     )
   })
@@ -179,7 +181,7 @@ t.test('the database', async t => {
     await setUp()
 
     await superuser`comment on table auth.gateway_outbox is 'older'`
-    t.match(bad(await examine(url)), [{ level: 'fail', about: 'triggers', message: /another version/ }])
+    t.match(bad(await examine(url)), [{ level: 'fail', about: 'triggers', message: /not what this version installs/ }])
     await setUp()
     t.strictSame(bad(await examine(url)), [])
   })
@@ -246,9 +248,23 @@ t.test('the database', async t => {
     await superuser`alter role app reset search_path`
   })
 
+  t.test('one that goes silent in between', async t => {
+    await superuser.unsafe(`create or replace function clock.clock_timestamp() returns timestamptz language sql as
+      $$ select pg_catalog.pg_sleep(60); select pg_catalog.now() $$;
+      alter role app set search_path = clock, pg_catalog`)
+    // As behind a pooler, where the server has no time limit of ours.
+    t.match(await examine(`${url}?pgbouncer=true`), [{ level: 'fail', about: 'postgres', message: /no answer within/ }])
+    await superuser`alter role app reset search_path`
+  })
+
   t.test('fewer connections than it would need', async t => {
     t.match(bad(await examine(url, { DATABASE_POOL_MAX: '500' })), [
-      { level: 'warn', about: 'connections', mend: [/^ALTER SYSTEM SET max_connections = \d+;/] }
+      {
+        level: 'warn',
+        about: 'connections',
+        message: /^PostgreSQL allows \d+: other programs have \d+ open, and the gateway here may need 1020, /,
+        mend: [/^ALTER SYSTEM SET max_connections = \d+;/]
+      }
     ])
   })
 
@@ -258,6 +274,15 @@ t.test('the database', async t => {
       (await examine(url)).find(({ about }) => about === 'nodes'),
       { level: 'ok', message: '1 gateway is registered' }
     )
+
+    await superuser`insert into auth.gateway_node values ('gone', 1000, now() - interval '1 minute', null)`
+    t.strictSame(bad(await examine(url)), [], 'who has gone does not count')
+    await superuser`insert into auth.gateway_node values ('m', 1000, now() + interval '1 minute', null)`
+    t.match(bad(await examine(url)), [
+      { level: 'warn', about: 'nodes', message: /^2 gateways .*sign-in attempts/, mend: [/^REDIS_URL=/] }
+    ])
+    t.strictSame(bad(await examine(url, { REDIS_URL: 'redis://127.0.0.1' })), [])
+    await superuser`delete from auth.gateway_node`
   })
 
   t.test('a pooler that swallows notifications, and the way past it', async t => {

@@ -1,4 +1,6 @@
-/** The upstreams of `examples/`, started as their READMEs say: alone, where they must refuse, and behind the gateway. */
+/**
+ * The upstreams of `examples/`, started as their READMEs say: alone, where they must refuse, and behind the gateway.
+ */
 import { execFile } from 'node:child_process'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'

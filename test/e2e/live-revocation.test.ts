@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import t from 'tap'
 import { eventually } from '../support/eventually.js'
-import { post, signIn, signUp, startGateway, type TestGateway } from '../support/gateway.js'
+import { post, signIn, signUp, startGateway, type TestGateway, type TestUser } from '../support/gateway.js'
 import { openSocket, type TestSocket } from '../support/websocket.js'
 import { startSocketServer } from '../support/websocket-server.js'
 
@@ -156,6 +156,56 @@ t.test('a lost role ends what needed it; the rest of the session goes on', async
   await sql`delete from auth.session where user_id = ${admin.id}`
   t.strictSame(await Promise.all([plain.closed, next.closed]), [OVER, OVER])
   t.equal(await events.over, 'cut')
+})
+
+/** Its cookie of now. When this returns, every change has been applied: a sign-up is not answered before. */
+async function rotate(user: TestUser): Promise<string> {
+  await sql`update auth."user" set role = 'support' where id = ${user.id}`
+  await signUp(gateway)
+  const answer = await fetch(`http://localhost:${gateway.port}/maybe/x`, { headers: { cookie: user.cookie } })
+  await answer.body?.cancel()
+  await signUp(gateway)
+  return String(answer.headers.get('set-cookie')).split(';')[0] as string
+}
+
+t.test('what is opened with the old token in its grace ends with the session too', async t => {
+  const user = await signUp(gateway)
+  const cookie = await rotate(user)
+  const late = await open(gateway, '/ws/x', user)
+  const events = await openStream(gateway, '/ws/events', user)
+  t.equal((await post(gateway, '/api/auth/sign-out', {}, { cookie })).status, 200)
+  await eventually(() => late.socket.destroyed && events.answer.destroyed, 'both are over')
+  t.strictSame(await late.closed, OVER)
+  t.equal(await events.over, 'cut')
+})
+
+t.test('an answer that begins after the grace of its token goes on as long as the session does', async t => {
+  const user = await signUp(gateway)
+  const { respond } = server
+  const held: ServerResponse[] = []
+  server.respond = (_request, response) => held.push(response)
+  const call = httpRequest({ port: gateway.port, path: '/ws/slow', headers: { cookie: user.cookie }, agent: false })
+  call.end()
+  await eventually(() => held.length === 1, 'it is under way')
+  server.respond = respond
+  const cookie = await rotate(user)
+  await sql`update auth.gateway_old_token set grace_until = now()`
+
+  const [slow] = held as [ServerResponse]
+  const timer = setInterval(() => slow.write('more'), 20)
+  slow.on('close', () => clearInterval(timer))
+  slow.write('first')
+  const [answer] = (await once(call, 'response')) as [IncomingMessage]
+  let pieces = 0
+  answer.on('error', () => {}).on('data', () => pieces++)
+  // It was asked about as it began, and again with this.
+  await sql`update auth."user" set name = 'Another' where id = ${user.id}`
+  await signUp(gateway)
+  const before = pieces
+  await eventually(() => pieces > before, 'it goes on')
+  t.equal((await post(gateway, '/api/auth/sign-out', {}, { cookie })).status, 200)
+  await eventually(() => answer.destroyed, 'and no longer')
+  t.notOk(answer.complete)
 })
 
 t.test('a change that takes nothing away ends nothing', async t => {

@@ -1,5 +1,9 @@
-/** What operators see: the private listener, the log line, the metrics. Names are the contract's (section 8, R68, R87-R90). */
+/**
+ * What operators see: the private listener, the log line, the metrics. Names are the contract's (section 8, R68,
+ * R87-R90).
+ */
 import t from 'tap'
+import { eventually } from '../support/eventually.js'
 import { get, post, signUp, startGateway, type TestGateway } from '../support/gateway.js'
 
 const ops = (gateway: TestGateway, path: string) => fetch(`http://127.0.0.1:${gateway.opsPort}${path}`)
@@ -57,6 +61,39 @@ t.test('one line a request with the facts of the decision, and none of the secre
   }
 })
 
+t.test('a line of /api/auth/* names the caller that Better Auth has looked up, and nobody else', async t => {
+  const gateway = await startGateway(t)
+  const ada = await signUp(gateway)
+  const asked: readonly (readonly [
+    path: string,
+    ask: () => Promise<Response>,
+    source: string,
+    userId: string | null
+  ])[] = [
+    ['get-session', () => get(gateway, '/api/auth/get-session', { cookie: ada.cookie }), 'postgres', ada.id],
+    ['list-sessions', () => get(gateway, '/api/auth/list-sessions', { cookie: ada.cookie }), 'postgres', ada.id],
+    ['get-session', () => get(gateway, '/api/auth/get-session'), 'none', null],
+    [
+      'sign-in/email',
+      () => post(gateway, '/api/auth/sign-in/email', { email: ada.email, password: 'no' }),
+      'none',
+      null
+    ],
+    ['sign-out', () => post(gateway, '/api/auth/sign-out', {}, { cookie: ada.cookie }), 'postgres', ada.id],
+    ['get-session', () => get(gateway, '/api/auth/get-session', { cookie: ada.cookie }), 'postgres', null]
+  ]
+  const lines = () => gateway.log.filter(line => 'totalMs' in line && String(line['path']).startsWith('/api/auth/'))
+  for (const [i, [path, ask]] of asked.entries()) {
+    await ask()
+    await eventually(() => lines().length === i + 2, `the line of ${path}, after that of the sign-up`)
+  }
+  const [signedUp, ...others] = lines()
+  t.match(signedUp, { path: '/api/auth/sign-up/email', source: 'none', userId: ada.id }, 'whom it became')
+  for (const [i, [path, , source, userId]] of asked.entries()) {
+    t.match(others[i], { path: `/api/auth/${path}`, source, userId })
+  }
+})
+
 t.test('auth events are logged and counted', async t => {
   const gateway = await startGateway(t)
   const ada = await signUp(gateway)
@@ -65,6 +102,28 @@ t.test('auth events are logged and counted', async t => {
 
   const events = gateway.log.filter(line => 'outcome' in line).map(line => `${line['event']} ${line['outcome']}`)
   t.strictSame(events, ['auth.sign_up success', 'auth.sign_in failure', 'auth.sign_out success'])
+})
+
+t.test('a target that is away is counted, and so is the call made again for it', async t => {
+  const gateway = await startGateway(t, {
+    redis: false,
+    yaml: `
+upstreams: { a: { targets: ['http://127.0.0.1:1', $UPSTREAM], retries: 1 } }
+routes: [{ name: a, path: /a, upstream: a, access: public }]
+`
+  })
+
+  for (let i = 0; i < 4; i++) t.equal((await get(gateway, '/a')).status, 200)
+
+  const text = await (await ops(gateway, '/metrics')).text()
+  for (const sample of [
+    'upstream_retries_total{upstream="a"} 1',
+    'upstream_ejections_total{upstream="a"} 1',
+    'upstream_duration_seconds_count{upstream="a"} 4',
+    'breaker_state{dependency="upstream:a"} 0.5'
+  ]) {
+    t.ok(text.includes(`session_gateway_${sample}`), sample)
+  }
 })
 
 t.test('every metric of the contract is there', async t => {

@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { migratedPostgres, ROUTES } from '../support/gateway.js'
 import { emptyFolder, type GatewayProcess, isUp, spawnGateway, until } from '../support/process.js'
+import { startRedis } from '../support/redis.js'
 import { startUpstream, type Upstream } from '../support/upstream.js'
 
 const SECRET = 'a-secret-for-tests-of-32-characters-or-more'
@@ -103,6 +104,23 @@ t.test('a database without tables is refused with the command that makes them', 
   t.match(gateway.stderr(), 'npx session-gateway migrate')
 })
 
+t.test(
+  'DATABASE_URL that leads nowhere beside a DATABASE_DIRECT_URL that is right: a plain sentence, exit 1',
+  async t => {
+    const [database, redis] = await Promise.all([migratedPostgres(t), startRedis(t)])
+    const gateway = await spawnGateway(t, await emptyFolder(t), {
+      DATABASE_URL: 'postgres://gateway@127.0.0.1:1/gateway',
+      DATABASE_DIRECT_URL: database.url,
+      REDIS_URL: redis.url,
+      BETTER_AUTH_SECRET: SECRET
+    })
+    const late = setTimeout(() => gateway.signal('SIGKILL'), 30_000)
+    t.equal(await gateway.ended, 1)
+    clearTimeout(late)
+    t.match(gateway.stderr(), 'does DATABASE_URL name it?')
+  }
+)
+
 t.test('a taken port: a plain sentence, exit 1', async t => {
   const { gateway } = await start(t)
   const folder = await emptyFolder(t)
@@ -124,7 +142,13 @@ t.test('WORKERS=2: one port, one set of numbers, a worker that dies is replaced,
   t.equal(await workers(), 'answering: 1, 2')
   t.match(JSON.parse(await ops('/readyz')), { ready: true, postgres: { ok: true }, redis: { ok: true } })
 
-  const [pid] = (await sh('pgrep', ['-P', String(gateway.child.pid), '-f', 'server.ts'])).stdout.split('\n')
+  const probes = Array.from({ length: 20 }, async () => {
+    const [, { status }] = await Promise.all([ops('/metrics'), fetch(`http://127.0.0.1:${gateway.opsPort}/readyz`)])
+    return status
+  })
+  t.strictSame([...new Set(await Promise.all(probes))], [200], 'a scrape in between disturbs none')
+
+  const [pid] = (await sh('pgrep', ['-P', String(gateway.child.pid), '-f', 'server.js'])).stdout.split('\n')
   process.kill(Number(pid), 'SIGKILL')
   await until(
     async () => (await workers()).includes('3'),

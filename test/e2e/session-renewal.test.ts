@@ -1,4 +1,6 @@
-/** Use extends a session, as in Better Auth: one write for all gateways, and the cookie with its new life (R29, R30). */
+/**
+ * Use extends a session, as in Better Auth: one write for all gateways, and the cookie with its new life (R29, R30).
+ */
 import t from 'tap'
 import { eventually } from '../support/eventually.js'
 import { get, post, SECRET, signIn, signUp, startGateway, type TestGateway } from '../support/gateway.js'

@@ -24,7 +24,7 @@ t.test('behind a pooler', async t => {
     t.equal(await status(), 401)
     t.match(await (await fetch(`http://127.0.0.1:${a.opsPort}/readyz`)).json(), {
       ready: true,
-      listener: { ok: true, detail: /DATABASE_DIRECT_URL/ }
+      listener: { ok: false, detail: /DATABASE_DIRECT_URL/ }
     })
   })
 

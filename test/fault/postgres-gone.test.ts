@@ -1,4 +1,6 @@
-/** PostgreSQL stopped, frozen, back: what we cannot know is a 503, never a 401 and never an open door (K06, K07, K13). */
+/**
+ * PostgreSQL stopped, frozen, back: what we cannot know is a 503, never a 401 and never an open door (K06, K07, K13).
+ */
 import t, { type Test } from 'tap'
 import { get, post, signUp, startGateway, type TestGateway, type TestUser } from '../support/gateway.js'
 
@@ -56,7 +58,13 @@ t.test('PostgreSQL frozen: connections stay open and nothing answers', async t =
 
   await callsAre(t, gateway, users)
 
+  const signOut = await timed(() => post(gateway, '/api/auth/sign-out', {}, { cookie: users.cached.cookie }))
+  t.equal(signOut.response.status, 503)
+  t.strictSame(signOut.response.headers.getSetCookie(), [], 'the browser keeps its cookie')
+  t.ok(signOut.ms < 3000, `no longer than it takes to find out (${Math.round(signOut.ms)} ms)`)
+
   await gateway.postgres.resume()
+  await becomes(t, async () => (await get(gateway, '/api/a/x', { cookie: users.cached.cookie })).status, 401)
   await becomes(t, async () => (await get(gateway, '/api/a/x', { cookie: users.unknown.cookie })).status, 200)
 })
 

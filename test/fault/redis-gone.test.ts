@@ -1,5 +1,6 @@
 /** Redis stopped, frozen, restarted, full: the gateway gets slower, never wrong and never refuses (K01-K05). */
 import t, { type Test } from 'tap'
+import { freePort } from '../../src/data/postgres-cluster.js'
 import { get, post, signUp, startGateway, type TestGateway, type TestUser } from '../support/gateway.js'
 
 async function manyCalls(t: Test, gateway: TestGateway, ada: TestUser, count: number) {
@@ -31,6 +32,22 @@ t.test('Redis killed, and started again empty', async t => {
   await manyCalls(t, gateway, ada, 50)
   t.equal((await get(gateway, '/readyz')).status, 200, 'slower, but ready')
   await revokesStill(t, gateway, ada, () => gateway.redis?.restart())
+})
+
+t.test('Redis never there: it is said once, with what to do, and the gateway serves (R67)', async t => {
+  const gateway = await startGateway(t, {
+    redis: false,
+    env: { REDIS_URL: `redis://:hunter2@127.0.0.1:${await freePort()}` }
+  })
+  const ada = await signUp(gateway)
+
+  await manyCalls(t, gateway, ada, 20)
+  const down = gateway.log.filter(({ event }) => event === 'redis.down')
+  t.match(down, [{ level: 40, reason: 'ECONNREFUSED', msg: /REDIS_URL.*doctor/ }])
+  t.equal(down.length, 1)
+  const ready = await fetch(`http://127.0.0.1:${gateway.opsPort}/readyz`)
+  t.match(await ready.json(), { ready: true, redis: { ok: false, needed: false, detail: /^away: .*REDIS_URL.*doctor/ } })
+  t.notMatch(JSON.stringify(gateway.log), 'hunter2')
 })
 
 t.test('Redis frozen: the breaker opens after a few slow calls', async t => {

@@ -1,4 +1,7 @@
-/** Somebody drops the triggers of a running gateway: it says so, asks PostgreSQL for everything, and is mended by `migrate`. */
+/**
+ * Somebody drops the triggers of a running gateway: it says so, asks PostgreSQL for everything, and is mended by
+ * `migrate`.
+ */
 import postgres from 'postgres'
 import t from 'tap'
 import { migrate } from '../../src/data/migrate.js'

@@ -131,7 +131,7 @@ t.test('Redis flushed, and its keys evicted one by one: misses, no wrong answer 
   t.teardown(() => client.disconnect())
   const ada = await signUp(a)
   await warm([a, b], ada)
-  for (const key of ['{sg}:q', '{sg}:state', '{sg}:alive']) {
+  for (const key of ['{sg}:q', '{sg}:state2', '{sg}:alive']) {
     const session = await signIn(a, ada.email)
     await warm([a, b], session)
     await client.del(key)

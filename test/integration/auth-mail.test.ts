@@ -145,15 +145,23 @@ t.test('an SMTP refusal for good is permanent', async t => {
   await t.rejects(send(mail, 'key-1'), { name: 'PermanentMailError', status: 550 })
 })
 
-t.test('outside production the link is in the log (R24), in production it never is', async t => {
-  const development = transport({ kind: 'log' }, { production: false })
-  await development.send(mail, 'key-1')
-  t.match(development.lines(), [{ event: 'mail.link', kind: 'verification', userId: 'user-1', link: mail.link }])
+t.test(
+  'outside production the link is in the log (R24); in production, or with a mail service, it never is',
+  async t => {
+    const development = transport({ kind: 'log' }, { production: false })
+    await development.send(mail, 'key-1')
+    t.match(development.lines(), [{ event: 'mail.link', kind: 'verification', userId: 'user-1', link: mail.link }])
 
-  const production = transport({ kind: 'log' })
-  await t.rejects(production.send(mail, 'key-1'))
-  t.equal(production.text(), '')
-})
+    const resend = await fakeResend(t, [])
+    const served = transport({ kind: 'resend', apiKey: 're_123' }, { resendUrl: resend.url, production: false })
+    await served.send(mail, 'key-1')
+    t.equal(served.text(), '')
+
+    const production = transport({ kind: 'log' })
+    await t.rejects(production.send(mail, 'key-1'))
+    t.equal(production.text(), '')
+  }
+)
 
 /** As much of RFC 5321 as one mail needs. */
 async function fakeSmtp(t: Scope, answerToRcpt: string) {

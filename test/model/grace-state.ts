@@ -1,8 +1,8 @@
 /**
  * Grace without PostgreSQL, and who must wait for it. Node 1 revokes; both nodes poll, renew the heartbeat in Redis and
  * hold grace leases. Whatever a node does with PostgreSQL or Redis may fail, at any moment and for any time, so every
- * partition is in it, and so is every one that heals and comes back. Property S: once the answer is given, no look-up in
- * Redis finds the old entry alive.
+ * partition is in it, and so is every one that heals and comes back. Property S: once the answer is given, no look-up
+ * in Redis finds the old entry alive.
  *
  * Limits. One change, one revoker, two nodes that poll; any number of readers, of polls, renewals and bridged
  * heartbeats. The old entry is taken to be in Redis until an INVALIDATE deletes it (that it cannot come back is

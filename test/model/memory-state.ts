@@ -1,8 +1,8 @@
 /**
  * Sessions in the memory of a process. Node 1 revokes; one of the two nodes is looked at ("mine" is its memory): its
- * look-ups fill from PostgreSQL and from Redis, its own readings of the outbox prove and drop. Whatever a node does with
- * Redis or PostgreSQL may fail, messages may be lost, a node may pause between any two steps. Property S: once the answer
- * is given, neither Redis nor that memory accepts the old state.
+ * look-ups fill from PostgreSQL and from Redis, its own readings of the outbox prove and drop. Whatever a node does
+ * with Redis or PostgreSQL may fail, messages may be lost, a node may pause between any two steps. Property S: once the
+ * answer is given, neither Redis nor that memory accepts the old state.
  *
  * Limits. One change (a session that was deleted, or the role of a user with two sessions), one revoker, two nodes, one
  * failover; any number of requests, readings, renewals and registrations. The old entry is taken to be in Redis until

@@ -51,12 +51,13 @@ function rest(node: State[Who]): void {
 function applyThere(state: State, step: Stepper, who: Who, scene: Scene): void {
   const { redisFails, longest } = scene
   const { opened, read, age } = state[who]
+  const applies = read === 2 && opened === 1
   const invalidate = (then: State) => {
-    if (read === 2) then.redis.entry = 0
+    if (applies) then.redis.entry = 0
     if (!then.redis.entry) then.redis.beat = 0
   }
   if (opened > 0) {
-    const then = step(`${who}: ${read === 2 ? 'INVALIDATE, ' : ''}BEAT`)
+    const then = step(`${who}: ${applies ? 'INVALIDATE, ' : ''}BEAT`)
     then.redis.beat = longest - age
     invalidate(then)
     if (read > 0) then.redis.past = 1
@@ -65,7 +66,7 @@ function applyThere(state: State, step: Stepper, who: Who, scene: Scene): void {
   }
   if (!redisFails && opened > 0) return
   isDone(step(`${who}: Redis fails`), who, scene)
-  if (opened > 0 && read === 2) {
+  if (applies) {
     const then = step(`${who}: INVALIDATE, then Redis fails`)
     invalidate(then)
     isDone(then, who, scene)

@@ -1,12 +1,13 @@
 /**
- * One session in Redis: readers that look up and fill, one that revokes, an applier that reads the outbox and renews the
- * heartbeat, and a Redis that loses entries, leases, messages, and fails over to a replica that lags. Property S: once
- * the answer is given, no look-up accepts the session. With a heartbeat also B: nor does any once H has passed since the
- * commit, answered or not.
+ * One session in Redis: readers that look up and fill, one that revokes, an applier that reads the outbox and renews
+ * the heartbeat, and a Redis that loses entries, leases, messages, and fails over to a replica that lags. Property S:
+ * once the answer is given, no look-up accepts the session. With a heartbeat also B: nor does any once H has passed
+ * since the commit, answered or not.
  *
  * Limits. One session, two readers (with failovers one) with any number of requests, one revoker, one applier with any
- * number of readings, two failovers. Units of time: the heartbeat lives 2; two failovers lie at least a heartbeat apart.
- * What the revoker does in Redis is one INVALIDATE; in the gateway it is a whole reading of the outbox, which does more.
+ * number of readings, two failovers. Units of time: the heartbeat lives 2; two failovers lie at least a heartbeat
+ * apart. What the revoker does in Redis is one INVALIDATE; in the gateway it is a whole reading of the outbox, which
+ * does more.
  */
 import type { StateOf, Step } from './explore.js'
 

@@ -8,7 +8,9 @@
 import type { Model, StateOf, Step } from './explore.js'
 
 export interface RoleDesign {
-  /** Entries are bound to a generation of the user, which INVALIDATE deletes; otherwise it deletes the sessions known. */
+  /**
+   * Entries are bound to a generation of the user, which INVALIDATE deletes; otherwise it deletes the sessions known.
+   */
   readonly generation?: true
   /** A fill must show the mark of its look-up; every INVALIDATE of a user changes it. */
   readonly mark?: true

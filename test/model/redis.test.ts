@@ -1,6 +1,6 @@
 /**
- * The copy of a session in Redis, every interleaving (docs/revocation.md, "Proofs"): each simpler design is wrong, by the
- * shortest history that shows it, and ours is not.
+ * The copy of a session in Redis, every interleaving (docs/revocation.md, "Proofs"): each simpler design is wrong, by
+ * the shortest history that shows it, and ours is not.
  */
 import t from 'tap'
 import { outboxModel } from './outbox.js'
@@ -73,8 +73,13 @@ t.test('a role change reaches the sessions created meanwhile, and the readers un
   holds(t, 'ours: a generation, and a mark', redisUserModel({ generation: true, mark: true }))
 })
 
-t.test('a transaction that commits late is not passed over', async t => {
-  fails(t, 'the outbox read by id', outboxModel('id'), 'one: begins', 'two: COMMIT', 'a reading', 'one: COMMIT')
-  fails(t, 'LISTEN alone', outboxModel('listen'), 'COMMIT', 'connects anew')
-  holds(t, 'ours: by transaction id, from the oldest one open', outboxModel('xid'))
+t.test('a transaction that commits late is not passed over, and nothing is told twice meanwhile', async t => {
+  const late = ['one: begins', 'two: COMMIT', 'a reading', 'one: COMMIT']
+  fails(t, 'the outbox read by id', outboxModel({ cursor: 'id', repeats: true }), ...late, 'a reading')
+  fails(t, 'LISTEN alone', outboxModel({ cursor: 'none' }), 'COMMIT', 'connects anew')
+  fails(t, 'from the oldest one open', outboxModel({ cursor: 'xmin' }), 'two: COMMIT', 'a reading', 'a reading')
+  holds(t, 'from the oldest one open, told twice', outboxModel({ cursor: 'xmin', repeats: true }))
+  const xmaxOnly = outboxModel({ cursor: 'snapshot', comparesXmaxOnly: true, repeats: true })
+  fails(t, 'a snapshot, compared by xmax', xmaxOnly, ...late, 'the other node: INVALIDATE', 'a reading')
+  holds(t, 'ours: a snapshot', outboxModel({ cursor: 'snapshot' }))
 })

@@ -1,6 +1,7 @@
 /**
- * Readers against a sign-out, thousands of times: is a session ever accepted by a request that was sent after the answer
- * to its sign-out had arrived? (D02, G1.) Which caches are raced is the design's business; the harness knows none.
+ * Readers against a sign-out, thousands of times: is a session ever accepted by a request that was sent after the
+ * answer to its sign-out had arrived? (D02, G1.) Which caches are raced is the design's business; the harness knows
+ * none.
  *
  * A session is born with the race, so that its first look-ups, its fills and its sign-out fall into the same
  * milliseconds; entries are evicted at random in between, so that fills go on to the end.

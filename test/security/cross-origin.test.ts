@@ -1,4 +1,7 @@
-/** What a page of another site can do with the cookies of its visitor, and what it may read. Proxied routes; for /api/auth see auth-requests. */
+/**
+ * What a page of another site can do with the cookies of its visitor, and what it may read. Proxied routes; for
+ * /api/auth see auth-requests.
+ */
 import t, { type Test } from 'tap'
 import { type Outcome, refused, startAttack } from '../support/attack.js'
 

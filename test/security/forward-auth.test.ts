@@ -1,4 +1,6 @@
-/** The forward-auth door by itself: whom it believes, what it decides on, and what it tells (contract section 4, A21). */
+/**
+ * The forward-auth door by itself: whom it believes, what it decides on, and what it tells (contract section 4, A21).
+ */
 import { request as send } from 'node:http'
 import t from 'tap'
 import { get, post, signUp, startGateway, type TestGateway } from '../support/gateway.js'

@@ -1,4 +1,6 @@
-/** An upstream believes what it reads in X-User-ID, so nobody but the gateway may write it. Through the whole gateway. */
+/**
+ * An upstream believes what it reads in X-User-ID, so nobody but the gateway may write it. Through the whole gateway.
+ */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { type Outcome, person, refused, startAttack, valuesOf } from '../support/attack.js'
@@ -177,15 +179,16 @@ t.test('behind a trusted proxy the client is the right-most hop that is not ours
     ['::ffff:1.2.3.4', '1.2.3.4'],
     ['1.2.3.4:80', '1.2.3.4'],
     ['[2001:db8::1]:80', '2001:db8::1'],
-    ['x', '127.0.0.1'],
-    ['unknown', '127.0.0.1'],
-    ['6.6.6.6, x', '127.0.0.1'],
+    ['x', '127.0.0.1', ''],
+    ['unknown', '127.0.0.1', ''],
+    ['6.6.6.6, x', '127.0.0.1', ''],
+    ["6.6.6.6, ' or 1=1 --, 9.9.9.9", '9.9.9.9', '9.9.9.9'],
     ['', '127.0.0.1']
   ] as const
-  for (const [chain, client] of chains) {
+  for (const [chain, client, believed = chain] of chains) {
     const outcome = await send('GET /api/a/x', [`X-Forwarded-For: ${chain}`, user.cookieLine])
     t.equal(gateway.log.findLast(line => line['path'] === '/api/a/x')?.['ip'], client, chain)
-    t.strictSame(seen(t, outcome, 'X-Forwarded-For'), [chain === '' ? '127.0.0.1' : `${chain}, 127.0.0.1`], chain)
+    t.strictSame(seen(t, outcome, 'X-Forwarded-For'), [believed === '' ? '127.0.0.1' : `${believed}, 127.0.0.1`], chain)
   }
   const long = Array<string>(51).fill('9.9.9.9').join(', ')
   refused(t, await send('GET /api/a/x', [`X-Forwarded-For: ${long}`, user.cookieLine]), 400, 'BAD_REQUEST')
@@ -193,6 +196,15 @@ t.test('behind a trusted proxy the client is the right-most hop that is not ours
   const told = await send('GET /api/a/x', ['X-Forwarded-Host: app.test', 'X-Forwarded-Proto: https', user.cookieLine])
   t.strictSame(seen(t, told, 'X-Forwarded-Host'), ['app.test'])
   t.strictSame(seen(t, told, 'X-Forwarded-Proto'), ['https'])
+  for (const claim of ['a b', '<script>', 'evil.test, app.test', 'evil.test/x', 'user@evil.test', '']) {
+    const garbled = await send('GET /api/a/x', [
+      `X-Forwarded-Host: ${claim}`,
+      'X-Forwarded-Proto: gopher',
+      user.cookieLine
+    ])
+    t.strictSame(seen(t, garbled, 'X-Forwarded-Host'), [`localhost:${gateway.port}`], claim)
+    t.strictSame(seen(t, garbled, 'X-Forwarded-Proto'), ['http'], claim)
+  }
   const forged = await send(
     'GET /public/x',
     FORGED.map(name => `${name}: forged`)

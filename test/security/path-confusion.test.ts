@@ -1,4 +1,7 @@
-/** One path, two readings: the gateway judges one, the upstream serves the other. Every way we know, through the whole gateway. */
+/**
+ * One path, two readings: the gateway judges one, the upstream serves the other. Every way we know, through the whole
+ * gateway.
+ */
 import t from 'tap'
 import { refused, startAttack } from '../support/attack.js'
 import { startUpstream } from '../support/upstream.js'
@@ -66,24 +69,17 @@ t.test('a path with two readings is refused, and its words are not repeated', as
     for (const target of targets) {
       const outcome = await send(`GET ${target}`, [admin.cookieLine])
 
-      const [status, code] = target.startsWith('/') ? [400, 'BAD_PATH'] : [400, 'BAD_REQUEST']
-      refused(t, outcome, status, code, `${id} ${target}`)
+      refused(t, outcome, 400, 'BAD_PATH', `${id} ${target}`)
     }
   }
 })
 
 t.test('bytes that no target may hold do not get past the parser (A29)', async t => {
-  for (const target of [
-    '/api/a/\xc3\xa9',
-    '/api/a/\x80',
-    '/api/a/\xff',
-    '/api/a/x y',
-    '/api/a/\x01',
-    '/api/a/\x7f',
-    '/api/a/\tx'
-  ]) {
-    refused(t, await send(`GET ${target}`, [user.cookieLine]), 400, 'BAD_REQUEST', JSON.stringify(target))
+  const bytes = ['\xc3\xa9', '\x80', '\xff', '\x00', '\x01', '\x7f', '\tx', 'x?q=\xc3\xa9']
+  for (const byte of bytes) {
+    refused(t, await send(`GET /api/a/${byte}`, [user.cookieLine]), 400, 'BAD_PATH', JSON.stringify(byte))
   }
+  refused(t, await send('GET /api/a/x y', [user.cookieLine]), 400, 'BAD_REQUEST', 'a space ends the target')
 })
 
 t.test('a prefix ends at a slash and nowhere else, in its own case (A11, A12)', async t => {

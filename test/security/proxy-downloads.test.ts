@@ -1,4 +1,7 @@
-/** Answers on their way to the client: back-pressure, streams, clients that go away or stop reading, nothing left behind. */
+/**
+ * Answers on their way to the client: back-pressure, streams, clients that go away or stop reading, nothing left
+ * behind.
+ */
 import t from 'tap'
 import { eventually } from '../support/eventually.js'
 import { type ProxyOptions, startProxy } from '../support/proxy.js'

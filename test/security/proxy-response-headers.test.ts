@@ -189,3 +189,15 @@ t.test('an HTTP/1.0 client gets an answer it can read, ended by closing (G32)', 
   t.equal(seen.body.toString(), 'x'.repeat(15))
   t.equal(await connection.closed(), 'end')
 })
+
+t.test('a trailer of an answer never becomes a header, and the answer ends where it does (G05)', async t => {
+  const { proxy } = await setUp(t)
+  const chunks = '2\r\nhi\r\n0\r\nX-Request-ID: theirs\r\nSet-Cookie: better-auth.session_token=evil\r\n\r\n'
+  const bytes = `HTTP/1.1 200 OK\r\nTrailer: X-Request-ID\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`
+  const requests = [rawAnswerPath(bytes), '/next'].map(path => `GET ${path} HTTP/1.1\r\nHost: gw.test\r\n\r\n`)
+  const [seen, next] = await exchange(proxy.port, requests.join(''), ['GET', 'GET'])
+
+  t.equal(seen.body.toString(), 'hi')
+  t.notMatch([...seen.rawHeaders, ...seen.trailers].join('\n'), /theirs|evil|^trailer$/im)
+  t.match(next?.body.toString(), /"url":"\/next"/)
+})

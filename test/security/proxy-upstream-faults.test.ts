@@ -152,6 +152,17 @@ t.test('a safe request that met a connection dying of age is sent again, once, o
   t.equal(stubborn.upstream.received.length, 3, 'the second try was the last one')
 })
 
+t.test('an upstream that drops every other call gets a tenth more, not half as many again (K22)', async t => {
+  const { upstream, proxy } = await setUp(t)
+  serveOncePerConnection(upstream)
+
+  for (let i = 0; i < 100; i++) await ask(proxy.port, '/x')
+
+  t.ok(upstream.received.length > 110, 'most of the budget was used')
+  t.ok(upstream.received.length <= 120, `${upstream.received.length} for 100 calls: ten more, and a tenth`)
+  t.equal(proxy.retried.length, upstream.received.length - 100)
+})
+
 t.test('a new connection in place of one that died of age proves nothing: no second try on it (G20)', async t => {
   const { upstream, ask } = await setUp(t)
   await ask('/first')

@@ -137,6 +137,15 @@ t.test('revoke: another browser on another network ends the session for everybod
   })
 })
 
+t.test('a sign-out that cannot be told from a stranger’s for want of PostgreSQL is done later', async t => {
+  const gateway = await start(t, 'revoke', { SESSION_ROTATE_ON_ROLE_CHANGE: '0' })
+  const { id, cookie } = await signedUp(gateway)
+  await gateway.postgres.stop()
+  t.equal((await ask(gateway, '/api/auth/sign-out', { cookie }, {})).status, 503)
+  await gateway.postgres.restart()
+  await eventually(async () => (await rows(gateway, id)).length === 0, 'it has come to pass', 15_000)
+})
+
 t.test('log: everybody is let in, and the log says who it was', async t => {
   const gateway = await start(t, 'log')
   const { id, cookie } = await signedUp(gateway)

@@ -1,4 +1,6 @@
-/** Starts the embedded PostgreSQL of the folder given, prints its URL, and holds it until SIGTERM or a word on stdin. */
+/**
+ * Starts the embedded PostgreSQL of the folder given, prints its URL, and holds it until SIGTERM or a word on stdin.
+ */
 import { startEmbeddedPostgres } from '../../src/data/embedded-postgres.js'
 
 const embedded = await startEmbeddedPostgres({ dataDir: process.argv[2] ?? '', log: () => {} })

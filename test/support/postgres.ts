@@ -16,7 +16,9 @@ import { ended } from '../../src/data/unix-process.js'
 
 const run = promisify(execFile)
 
-/** What the server does with a commit stays as in production except for fsync: a killed server keeps what it confirmed. */
+/**
+ * What the server does with a commit stays as in production except for fsync: a killed server keeps what it confirmed.
+ */
 const SETTINGS = {
   fsync: 'off',
   full_page_writes: 'off',

@@ -2,15 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { freePort } from '../../src/data/postgres-cluster.js'
+import { built } from './built.js'
 
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const START_DEADLINE_MS = 60_000
 
 export interface GatewayProcess {
@@ -40,7 +37,7 @@ export async function spawnGateway(
   env: Readonly<Record<string, string>> = {}
 ): Promise<GatewayProcess> {
   const [port, opsPort] = [await freePort(), await freePort()]
-  const child = spawn(process.execPath, ['--import', TSX, join(ROOT, 'src/server.ts')], {
+  const child = spawn(process.execPath, [join(await built, 'server.js')], {
     cwd,
     env: {
       PATH: process.env['PATH'],

@@ -1,4 +1,7 @@
-/** The smallest server that does what the pipeline's last stage does: headers, relay, error reply. Nothing else of the gateway. */
+/**
+ * The smallest server that does what the pipeline's last stage does: headers, relay, error reply. Nothing else of the
+ * gateway.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { UpstreamConfig } from '../../src/config/gateway-file.js'
@@ -9,7 +12,8 @@ import type { RelayOutcome } from '../../src/upstream/relay-request.js'
 import { type RequestFacts, requestHeaders } from '../../src/upstream/request-headers.js'
 import type { AnswerPolicy } from '../../src/upstream/response-headers.js'
 import { SessionCookies } from '../../src/upstream/session-cookies.js'
-import { type TargetChange, Upstreams } from '../../src/upstream/upstream-pool.js'
+import type { TargetChange } from '../../src/upstream/upstream-events.js'
+import { Upstreams } from '../../src/upstream/upstream-pool.js'
 
 export interface ProxyOptions {
   readonly upstream?: Partial<UpstreamConfig>
@@ -24,6 +28,8 @@ export interface Proxy {
   readonly outcomes: readonly RelayOutcome[]
   /** Targets that went out or came back. */
   readonly changes: readonly TargetChange[]
+  /** The upstream's name, for each call made again. */
+  readonly retried: readonly string[]
   /** Resolves when so many requests have ended. */
   ended: (count: number) => Promise<readonly RelayOutcome[]>
   /** Connections of clients open now. */
@@ -45,14 +51,19 @@ export function upstreamConfig(overrides: Partial<UpstreamConfig> = {}): Upstrea
     health: null,
     maxBodyBytes: null,
     maxSockets: 100,
+    tls: null,
     ...overrides
   }
 }
 
 export async function startProxy(t: Scope, origin: string, options: ProxyOptions = {}): Promise<Proxy> {
   const changes: TargetChange[] = []
+  const retried: string[] = []
   const config = upstreamConfig({ targets: [origin], ...options.upstream })
-  const upstreams = new Upstreams([config], change => changes.push(change))
+  const upstreams = new Upstreams([config], {
+    onChange: change => changes.push(change),
+    onRetry: upstream => retried.push(upstream)
+  })
   const sessionCookies = new SessionCookies('better-auth.session_token')
   const outcomes: RelayOutcome[] = []
   const waiting: (() => void)[] = []
@@ -63,15 +74,17 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       rawHeaders: request.rawHeaders,
       trustedPeer: false,
       peerAddress: '192.0.2.7',
+      forwardedFor: '',
       host: request.headers.host ?? '',
       proto: 'http',
+      ourName: 'gw.test',
       requestId: 'request-1',
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       tracestate: null,
       sessionCookies,
       dropAuthorization: false,
       authorization: upstream.authorization,
-      identity: options.session === undefined ? [] : identityHeaders(options.session),
+      identity: options.session === undefined ? [] : identityHeaders(options.session, 'many'),
       assertion: null,
       ...options.facts
     })
@@ -81,6 +94,9 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       carriesCredential: false,
       ownsCors: false,
       sessionCookies,
+      ownAuthorities: upstream.authorities,
+      stripPrefix: null,
+      routePath: '/*',
       ...options.policy
     }
     const path = request.url ?? '/'
@@ -116,6 +132,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
     port: (server.address() as AddressInfo).port,
     outcomes,
     changes,
+    retried,
     ended: async count => {
       while (outcomes.length < count) {
         await new Promise<void>(resolve => {

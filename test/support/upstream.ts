@@ -1,5 +1,6 @@
 /**
- * A real upstream for tests: answers every request with JSON that says what arrived, byte for byte, and misbehaves on demand.
+ * A real upstream for tests: answers every request with JSON that says what arrived, byte for byte, and misbehaves on
+ * demand.
  *
  * Misbehaviour is part of the path (`…/__fault/<name>[/<argument>…]`), so that it passes through any gateway:
  *   status/503          echo with that status            hang                 never answers
@@ -11,7 +12,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 
 export interface EchoedRequest {
@@ -56,7 +57,7 @@ type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export interface UpstreamOptions {
   /** PEM; with them the upstream speaks TLS. */
-  readonly tls?: { readonly key: string; readonly cert: string }
+  readonly tls?: Pick<ServerOptions, 'key' | 'cert' | 'ca' | 'requestCert'>
   readonly port?: number
   /** Milliseconds an idle connection stays open; default 60 s. */
   readonly keepAliveTimeout?: number

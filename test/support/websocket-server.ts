@@ -1,7 +1,7 @@
 /** An upstream that speaks WebSocket: it echoes every frame as it came, and misbehaves when told to. */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { CLOSE, type Frame, FrameParser, frame } from './websocket-frames.js'
 
@@ -32,7 +32,7 @@ export interface SocketServer {
 type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export interface SocketServerOptions {
-  readonly tls?: { readonly key: string; readonly cert: string }
+  readonly tls?: Pick<ServerOptions, 'key' | 'cert' | 'ca' | 'requestCert'>
 }
 
 export async function startSocketServer(scope: Scope, { tls }: SocketServerOptions = {}): Promise<SocketServer> {

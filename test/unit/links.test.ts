@@ -1,4 +1,7 @@
-/** Every link in the Markdown of this repository leads to a file or heading that is there, and README leads to all of docs. */
+/**
+ * Every link in the Markdown of this repository leads to a file or heading that is there, and README leads to all of
+ * docs.
+ */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { createSessionQuery, rowToSession, type SessionRow } from '../../../src/session/session-query.js'
+import { createSessionQuery } from '../../../src/session/session-query.js'
 import { APP_ORIGIN, startAuthServer } from '../../support/auth-server.js'
 import { Browser } from '../../support/browser.js'
+import { storedSessions } from '../../support/sessions.js'
 import { SHAPES, shapeOf, startShapes } from '../../support/shapes.js'
 
 const password = 'correct horse battery'
@@ -19,7 +20,7 @@ t.test('Better Auth on the inspected tables', async t => {
       const ask = async () => {
         const { single } = createSessionQuery(await shapeOf(sql))
         const token = decodeURIComponent(browser.cookies.get('better-auth.session_token') ?? '').split('.')[0] ?? ''
-        return (await sql.unsafe<SessionRow[]>(single, [token])).map(rowToSession)
+        return storedSessions(sql, single, token)
       }
 
       const signedUp = await browser.post('/api/auth/sign-up/email', {

@@ -5,7 +5,7 @@ import { revocationInstalled } from '../../../schema/revocation-sql.js'
 import { inspectAuth } from '../../../src/data/inspect-auth.js'
 import { migrate } from '../../../src/data/migrate.js'
 import { ConfigError } from '../../../src/errors.js'
-import { createSessionQuery, type SessionRow } from '../../../src/session/session-query.js'
+import { createSessionQuery } from '../../../src/session/session-query.js'
 import { insert, startShapes } from '../../support/shapes.js'
 
 const HOSTED = { schema: null, mode: 'hosted' } as const
@@ -103,7 +103,7 @@ t.test('migrate', async t => {
 
       t.match(said.join('\n'), /ADD COLUMN IF NOT EXISTS "role"/)
       t.match(said.join('\n'), /CREATE TABLE IF NOT EXISTS "public"."jwks"/)
-      t.equal((await sql.unsafe<SessionRow[]>(createSessionQuery(shape).single, ['from-before'])).length, 1)
+      t.equal((await sql.unsafe(createSessionQuery(shape).single, ['from-before'])).length, 1)
       t.same((await inspectAuth(sql, HOSTED)).problems, [])
       await migrate(sql, HOSTED, line => t.fail(line))
     }

@@ -1,5 +1,7 @@
 /** The connection to Redis: quick to give up, quick to come back, and never mistaken about whom it talks to. */
+import { once } from 'node:events'
 import t, { type Test } from 'tap'
+import { freePort } from '../../../src/data/postgres-cluster.js'
 import { RedisLink } from '../../../src/data/redis.js'
 import { eventually } from '../../support/eventually.js'
 import { startFlakyLink } from '../../support/flaky-link.js'
@@ -20,16 +22,49 @@ t.test('a server that restarts is another one, and in between there is none', as
   const { link, heard } = aLink(t, server.url)
   await known(link)
   const before = link.run
+  t.equal(heard.at(-1), 'up')
 
   await server.kill9()
   await unknown(link)
-  t.equal(heard[1]?.slice(0, 5), 'down:')
+  t.match(heard.at(-1), /^down: /)
   await server.restart()
   await known(link)
 
   t.match(before, /^[0-9a-f]{40}$/)
   t.not(link.run, before)
   t.equal(heard.filter(each => each === 'up').length, 2)
+
+  const closed = once(link.client, 'end')
+  link.close()
+  await closed
+  t.equal(heard.at(-1), 'up', 'whoever closes it need not be told')
+})
+
+t.test('a server that was never there is told of, once, whatever the address (R67)', async t => {
+  const port = await freePort()
+  const urls = ['redis://', 'rediss://', 'redis+cluster://', 'redis+sentinel://'].map(
+    kind => `${kind}127.0.0.1:${port}`
+  )
+  for (const url of urls) {
+    const { link, heard } = aLink(t, url.includes('sentinel') ? `${url}/main` : url)
+    let failures = 0
+    link.client.on('error', () => failures++)
+    await eventually(() => failures >= 3, 'three attempts')
+
+    t.equal(heard.length, 1, url)
+    t.match(heard[0], /^down: .*ECONNREFUSED|^down: All sentinels/)
+  }
+})
+
+t.test('one that does not say who it is cannot be used, and that is told (R67)', async t => {
+  const server = await startRedis(t)
+  const operator = aLink(t, server.url).link
+  await known(operator)
+  await operator.client.call('ACL', 'SETUSER', 'poor', 'on', '>poor', '~*', '+@all', '-info')
+
+  const { heard } = aLink(t, server.url.replace('//', '//poor:poor@'))
+  await eventually(() => heard.some(each => each.includes('NOPERM')), 'told')
+  t.notOk(heard.includes('up'))
 })
 
 t.test('a frozen server costs a command 50 ms, is given up after a second, and found again (R2)', async t => {

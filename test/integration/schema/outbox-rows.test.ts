@@ -2,7 +2,7 @@
 import postgres, { type Sql } from 'postgres'
 import t from 'tap'
 import { causeMark } from '../../../schema/cause-sql.js'
-import { outboxTable } from '../../../schema/outbox-sql.js'
+import { outboxTable } from '../../../schema/outbox-tables.js'
 import { revocationInstalled } from '../../../schema/revocation-sql.js'
 import type { AuthShape } from '../../../src/data/auth-shape.js'
 import { migrate } from '../../../src/data/migrate.js'

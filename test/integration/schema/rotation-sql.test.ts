@@ -3,12 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { rotationSql } from '../../../schema/rotation-sql.js'
 import { migrate } from '../../../src/data/migrate.js'
-import {
-  createSessionQuery,
-  rowToSession,
-  type SessionRow,
-  tokensParameter
-} from '../../../src/session/session-query.js'
+import { createSessionQuery, tokensParameter } from '../../../src/session/session-query.js'
+import { storedSessions } from '../../support/sessions.js'
 import { inSeconds, insert, SHAPES, shapeOf, startShapes, tableName, update } from '../../support/shapes.js'
 
 t.test('a change of role, and what becomes of the token', async t => {
@@ -32,8 +28,8 @@ t.test('a change of role, and what becomes of the token', async t => {
       ] as const) {
         await insert(sql, shape, 'session', { token, userId: owner, expiresAt: inSeconds(seconds) })
       }
-      const found = async (text: string, token: string) =>
-        (await sql.unsafe<SessionRow[]>(text, [text === single ? token : tokensParameter([token])])).map(rowToSession)
+      const found = (text: string, token: string) =>
+        storedSessions(sql, text, text === single ? token : tokensParameter([token]))
       const tokenBy = async (text: string, token: string) => (await sql.unsafe(text, [token])).map(row => row['token'])
 
       await update(sql, shape, 'user', userId, { name: 'Another' })

@@ -103,6 +103,18 @@ t.test('on one stack', async t => {
     t.match(a.waits.at(-1), { outcome: 'lease_ended' })
   })
 
+  t.test('a dead node of which only the grace lease is left is not waited for: it has no memory to give up', async t => {
+    const [a] = await fleetOf(t, {})
+    await sql`insert into gateway_node (id, lease_ms, lease_until, grace_until)
+      values ('dead', 1000, now() - interval '1 second', now() + interval '5 minutes')`
+    t.teardown(() => sql`delete from gateway_node where id = 'dead'`)
+    const { token } = await remembered(stack, a)
+    await a.store.deleteByToken(token)
+    await a.feed.settle()
+
+    t.match(a.waits.at(-1), { outcome: 'acknowledged' })
+  })
+
   t.test('alone, a gateway waits for nobody', async t => {
     const [a] = await fleetOf(t, {})
     await eventually(async () => (await sql`select from gateway_node`).length === 1, 'the others have left')

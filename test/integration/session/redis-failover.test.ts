@@ -1,4 +1,6 @@
-/** Failover to a replica that lags: what it brings back must be worth nothing (revocation.md, counterexample 7; D27). */
+/**
+ * Failover to a replica that lags: what it brings back must be worth nothing (revocation.md, counterexample 7; D27).
+ */
 import t from 'tap'
 import { RedisLink } from '../../../src/data/redis.js'
 import { hashToken } from '../../../src/session/session.js'
@@ -24,9 +26,9 @@ t.test('entries and leases that a lagging replica kept are neither hit nor fille
   const masterRun = link.run
   cache.database = 'db'
   const began = await cache.open()
-  await cache.reset(began.state, 'db', '1', '100')
+  await cache.reset(began.state, 'db', '1', '100:100:')
   const { state } = await cache.open()
-  await cache.beat(state, '1', '100', began.now + 60_000)
+  await cache.beat(state, '1', '100:100:', began.now + 60_000)
   const reply = await cache.lookup([CACHED, LEASED])
   const ticket = reply?.ticket as FillTicket
   await cache.fill(ticket, [{ hash: CACHED, session: SESSION, leftMs: 60_000 }])

@@ -1,4 +1,7 @@
-/** Every committed change reaches the cache, by whatever way it was made, and nobody vouches for what he has not applied. */
+/**
+ * Every committed change reaches the cache, by whatever way it was made, and nobody vouches for what he has not
+ * applied.
+ */
 import t from 'tap'
 import { outboxSql, POLL_LIMIT } from '../../../schema/outbox-sql.js'
 import { GuardedSql } from '../../../src/data/guarded-sql.js'
@@ -158,11 +161,27 @@ t.test('on one stack', async t => {
     const gateway = await stack.aGateway(t, { polling: false })
     const { token } = await aCachedSession(stack, gateway)
 
-    await gateway.link.client.del('{sg}:state')
+    await gateway.link.client.del('{sg}:state2')
     await gateway.feed.settle()
 
     t.equal(await sourceOf(gateway, token), 'postgres')
     await eventually(async () => (await sourceOf(gateway, token)) === 'redis', 'filled again')
+  })
+
+  t.test('a state that cannot be read, damaged or of another format: the cache begins anew, once', async t => {
+    const gateway = await stack.aGateway(t, { polling: false })
+    const { token } = await aCachedSession(stack, gateway)
+    const { text } = (await gateway.cache.open()).state
+    for (const unreadable of [text.replace(/[^|]*$/, '100'), text.slice(0, -3), 'x', '||||', `${text}x`]) {
+      await gateway.link.client.set('{sg}:state2', unreadable)
+      await gateway.feed.settle()
+      const { nonce } = (await gateway.cache.open()).state
+      t.equal(await sourceOf(gateway, token), 'postgres', unreadable)
+      await gateway.feed.settle()
+
+      t.equal((await gateway.cache.open()).state.nonce, nonce, 'once')
+      await eventually(async () => (await sourceOf(gateway, token)) === 'redis', 'filled again')
+    }
   })
 
   t.test('more changes at once than a poll brings: every entry ends', async t => {
@@ -202,14 +221,14 @@ t.test('on one stack', async t => {
     await open`begin`
     await open`insert into gateway_outbox (kind, key, at) values ('s', 'k2 old, committed late', now() - interval '2 hours')`
     await sql`insert into gateway_outbox (kind, key) values ('s', 'k3 young')`
-    const [{ next_cursor }] = (await sql.unsafe(poll, ['0', ''])) as [{ next_cursor: string }]
+    const [{ next_cursor }] = (await sql.unsafe(poll, ['1:1:', ''])) as [{ next_cursor: string }]
     await open`commit`
     open.release()
 
-    await gateway.outbox.collect(next_cursor)
+    await gateway.outbox.collect(next_cursor, new AbortController().signal)
     t.strictSame(await keys(), ['k2 old, committed late', 'k3 young'])
 
-    const [{ next_cursor: next }] = (await sql.unsafe(poll, ['0', ''])) as [{ next_cursor: string }]
+    const [{ next_cursor: next }] = (await sql.unsafe(poll, ['1:1:', ''])) as [{ next_cursor: string }]
     t.equal((await sql.unsafe(collect, [next])).count > 0, true)
     t.strictSame(await keys(), ['k3 young'])
   })
@@ -243,7 +262,7 @@ t.test('on one stack', async t => {
     t.teardown(() => feed.stop())
 
     await feed.start()
-    await outbox.collect('1')
+    await outbox.collect('1:1:', new AbortController().signal)
     await feed.settle()
 
     t.equal(local, null, 'no cache in memory that nobody could prove current')

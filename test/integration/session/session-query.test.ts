@@ -4,13 +4,8 @@ import type { AuthModelName } from '../../../src/data/auth-models.js'
 import type { AuthShape } from '../../../src/data/auth-shape.js'
 import { inspectAuthShape } from '../../../src/data/inspect-auth.js'
 import { createLookupPool } from '../../../src/data/postgres.js'
-import {
-  createSessionQuery,
-  rowToSession,
-  type SessionRow,
-  type StoredSession,
-  tokensParameter
-} from '../../../src/session/session-query.js'
+import { createSessionQuery, type StoredSession, tokensParameter } from '../../../src/session/session-query.js'
+import { storedSessions } from '../../support/sessions.js'
 import { columnName, inSeconds, insert, SHAPES, shapeOf, startShapes, tableName, update } from '../../support/shapes.js'
 
 const ZONES = ['UTC', 'America/New_York', 'Asia/Tokyo']
@@ -32,7 +27,7 @@ t.test('the one query (R46)', async t => {
           for (const zone of ZONES) {
             const client = postgres(url, { max: 1, connection: { TimeZone: zone }, onnotice: () => {} })
             t.teardown(() => client.end({ timeout: 1 }))
-            const ask = async (token: string) => (await client.unsafe<SessionRow[]>(single, [token])).map(rowToSession)
+            const ask = (token: string) => storedSessions(client, single, token)
 
             t.match(
               await ask(cases.live),
@@ -47,7 +42,7 @@ t.test('the one query (R46)', async t => {
             t.same(await ask('unknown'), [], zone)
             t.ok(livesFor(await ask(cases.live), 3600), zone)
 
-            const rows = await client.unsafe<SessionRow[]>(batch, [tokensParameter(Object.values(cases))])
+            const rows = await storedSessions(client, batch, tokensParameter(Object.values(cases)))
             t.same(
               new Set(rows.map(({ token }) => token)),
               new Set(Object.values(cases).filter(each => each !== cases.expired))
@@ -73,9 +68,9 @@ t.test('the one query (R46)', async t => {
           ipAddress: '203.0.113.7'
         })
 
-        const [row] = await sql.unsafe<SessionRow[]>(createSessionQuery(shape).single, ['it'])
+        const [stored] = await storedSessions(sql, createSessionQuery(shape).single, 'it')
 
-        t.same(rowToSession(row as SessionRow).session, {
+        t.same(stored?.session, {
           id,
           userId,
           email: 'ada@example.com',
@@ -118,8 +113,8 @@ t.test('the one query (R46)', async t => {
         await insert(sql, shape, 'session', { token: 'in', userId, activeOrganizationId: organizationId })
         const memberId = await insert(sql, shape, 'member', { organizationId, userId, role: 'owner' })
         const ask = async () => {
-          const [row] = await sql.unsafe<SessionRow[]>(createSessionQuery(shape).single, ['in'])
-          return rowToSession(row as SessionRow).session
+          const [stored] = await storedSessions(sql, createSessionQuery(shape).single, 'in')
+          return stored?.session
         }
 
         t.match(await ask(), { organizationId, organizationRole: 'owner' })
@@ -134,6 +129,28 @@ t.test('the one query (R46)', async t => {
       })
     })
   }
+
+  t.test('times are whole milliseconds, rounded down, whatever a double makes of their microseconds', async t => {
+    const { sql } = await shapes.open(t, 'ours')
+    const shape = await shapeOf(sql)
+    const userId = await insert(sql, shape, 'user', {})
+    const { batch } = createSessionQuery(shape)
+    const micros = Array.from({ length: 3000 }, (_, i) => 946_684_800_000_000 + i * 1_052_000_003_000 - (i % 2))
+    await sql.unsafe(
+      `insert into auth.session (id, token, user_id, created_at, updated_at, expires_at)
+       select 'id ' || n, n, $1, timestamptz 'epoch' + n * interval '1 microsecond', now(), now() + interval '1 day'
+         from unnest($2::text::bigint[]) n`,
+      [userId, `{${micros.join(',')}}`]
+    )
+
+    const stored = await storedSessions(sql, batch, tokensParameter(micros.map(String)))
+
+    t.equal(stored.length, 3000)
+    t.same(
+      stored.filter(({ token, session }) => session.createdAt !== Math.floor(Number(token) / 1000)),
+      []
+    )
+  })
 
   t.test('two member rows for one organisation do not make two sessions', async t => {
     const { sql } = await shapes.open(t, 'kysely-text')
@@ -155,9 +172,9 @@ t.test('the one query (R46)', async t => {
       const userId = await insert(sql, shape, 'user', {})
       await insert(sql, shape, 'session', { token: 'plain', userId })
 
-      const [row] = await sql.unsafe<SessionRow[]>(createSessionQuery(shape).single, ['plain'])
+      const [stored] = await storedSessions(sql, createSessionQuery(shape).single, 'plain')
 
-      t.match(rowToSession(row as SessionRow), { banned: false, session: { userId, roles: [], organizationId: null } })
+      t.match(stored, { banned: false, session: { userId, roles: [], organizationId: null } })
     }
   })
 
@@ -171,7 +188,7 @@ t.test('the one query (R46)', async t => {
     for (const token of odd) await insert(sql, shape, 'session', { token, userId })
     const { batch, remove } = createSessionQuery(shape)
 
-    const rows = await pool.unsafe<SessionRow[]>(batch, [tokensParameter(odd)])
+    const rows = await storedSessions(pool, batch, tokensParameter(odd))
     t.same(new Set(rows.map(({ token }) => token)), new Set(odd))
 
     t.equal((await pool.unsafe(remove, [odd[0] as string])).count, 1)

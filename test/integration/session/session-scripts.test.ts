@@ -28,7 +28,7 @@ async function aLiveCache(t: Test, args: string[] = []) {
   return { ...built, server }
 }
 
-async function beat(cache: RedisSessionCache, epoch = '1', cursor = '100'): Promise<void> {
+async function beat(cache: RedisSessionCache, epoch = '1', cursor = '100:100:'): Promise<void> {
   const { state } = await cache.open()
   if (state.nonce === '') await cache.reset(state, 'db', epoch, cursor)
   const opened = await cache.open()
@@ -182,11 +182,11 @@ t.test('a heartbeat ends by the clock of Redis, three seconds after the clock of
   const { now, state } = await cache.open()
 
   t.ok(Math.abs(now - Date.now()) < 1000)
-  await cache.beat(state, '1', '100', now + 3000)
+  await cache.beat(state, '1', '100:100:', now + 3000)
   t.equal(await redis.call('PEXPIRETIME', '{sg}:alive'), now + 3000)
 
   const { state: before } = await cache.open()
-  t.equal(await cache.beat(before, '1', '200', now - 1), 0, 'one from a poll too long ago')
+  t.equal(await cache.beat(before, '1', '200:200:', now - 1), 0, 'one from a poll too long ago')
   t.strictSame((await cache.open()).state, before, 'moves nothing, the cursor least of all')
 })
 
@@ -205,13 +205,33 @@ t.test('a new epoch ends every entry and every lease (TRUNCATE)', async t => {
 t.test('a poll that is behind the state in Redis cannot renew the heartbeat', async t => {
   const { cache } = await aLiveCache(t)
   const { state } = await cache.open()
-  const beats = await cache.beat(state, '2', '200', FOREVER)
+  const beats = await cache.beat(state, '2', '200:200:', FOREVER)
 
   t.equal(beats, state.beats + 1)
-  t.equal(await cache.beat(state, '1', '150', FOREVER), 0, 'an earlier epoch')
-  t.equal(await cache.beat({ ...state, beats: beats + 1 }, '2', '200', FOREVER), 0, 'data older than what was polled')
-  t.ok(await cache.beat(state, '2', '150', FOREVER), 'slower than another process, but of this state')
-  t.equal((await cache.open()).state.cursor, '200', 'the cursor never goes back')
+  t.equal(await cache.beat(state, '1', '150:150:', FOREVER), 0, 'an earlier epoch')
+  t.equal(
+    await cache.beat({ ...state, beats: beats + 1 }, '2', '200:200:', FOREVER),
+    0,
+    'data older than what was polled'
+  )
+  t.ok(await cache.beat(state, '2', '150:150:', FOREVER), 'slower than another process, but of this state')
+  t.equal((await cache.open()).state.cursor, '200:200:', 'the cursor never goes back')
+})
+
+t.test('of two cursors the later stays: the greater xmax, or the same with less of it still running', async t => {
+  const { cache } = await aLiveCache(t)
+  for (const [next, stays] of [
+    ['98:110:98,105', '98:110:98,105'],
+    ['105:110:105', '105:110:105'],
+    ['98:110:98,105', '105:110:105'],
+    ['110:110:', '110:110:'],
+    ['105:110:105', '110:110:'],
+    ['98:109:98', '110:110:'],
+    ['98:1000:98,105', '98:1000:98,105']
+  ] as const) {
+    await beat(cache, '1', next)
+    t.equal((await cache.open()).state.cursor, stays, next)
+  }
 })
 
 t.test('beginning anew ends everything at once, and only one of several may', async t => {
@@ -219,15 +239,15 @@ t.test('beginning anew ends everything at once, and only one of several may', as
   t.equal(await cache.fill(await miss(cache), [fillOf()]), 1)
   const { state } = await cache.open()
 
-  t.equal(await cache.reset(state, 'db', '1', '300'), true)
-  t.equal(await cache.reset(state, 'db', '1', '300'), false, 'somebody was faster')
-  t.equal(await cache.beat(state, '1', '300', FOREVER), 0, 'a poll from before it')
+  t.equal(await cache.reset(state, 'db', '1', '300:300:'), true)
+  t.equal(await cache.reset(state, 'db', '1', '300:300:'), false, 'somebody was faster')
+  t.equal(await cache.beat(state, '1', '300:300:', FOREVER), 0, 'a poll from before it')
   t.equal(await cache.lookup([H]), null)
 
-  await beat(cache, '1', '300')
-  await beat(cache, '1', '300')
+  await beat(cache, '1', '300:300:')
+  await beat(cache, '1', '300:300:')
   t.equal(await answerOf(cache), 'leased')
-  t.equal(await cache.beat(state, '1', '300', FOREVER), 0, 'however many beats later')
+  t.equal(await cache.beat(state, '1', '300:300:', FOREVER), 0, 'however many beats later')
 })
 
 t.test('a session lives in the cache no longer than in the database, and no longer than the TTL (R49)', async t => {

@@ -1,7 +1,13 @@
-/** PostgreSQL slow, busy, gone, silent: every look-up ends, soon, and never as a wrong answer (R64, R65, R66; P1, P2, P3). */
+/**
+ * PostgreSQL slow, busy, gone, silent: every look-up ends, soon, and never as a wrong answer (R64, R65, R66; P1, P2,
+ * P3).
+ */
 import t, { type Test } from 'tap'
+import { rotationSql } from '../../../schema/rotation-sql.js'
 import { GatewayError } from '../../../src/errors.js'
 import type { Lookup } from '../../../src/session/session.js'
+import { createSessionQuery, type StoredSession } from '../../../src/session/session-query.js'
+import { SessionStore } from '../../../src/session/session-store.js'
 import { eventually } from '../../support/eventually.js'
 import { startFlakyLink } from '../../support/flaky-link.js'
 import { startSessionStack, type SessionStack, type TestGateway } from '../../support/session-stack.js'
@@ -131,6 +137,27 @@ t.test('on one stack', async t => {
     await Promise.all(outcomes)
 
     t.ok(isLive(await ask(gateway, token)))
+  })
+
+  t.test('a token nobody knows is asked for once more, and nobody else waits for that', async t => {
+    const { lookups } = await stack.aGateway(t, { slots: 2 })
+    const store = new SessionStore(lookups, createSessionQuery(stack.shape, rotationSql(stack.shape)), 2)
+    const { token } = await stack.addSession()
+    const answerOf = (asked: string) =>
+      new Promise<StoredSession | null>((resolve, reject) =>
+        store.ask({ token: asked, next: null, since: 0, found: resolve, failed: reject })
+      )
+    const held = await stack.sql.reserve()
+    await held`begin`
+    await held`lock table gateway_old_token in access exclusive mode`
+
+    const unknown = answerOf('nobody knows it')
+    t.equal((await answerOf(token))?.token, token, 'of the same statement')
+    t.equal((await answerOf(token))?.token, token, 'and asked again meanwhile')
+    await held`rollback`
+    held.release()
+
+    t.equal(await unknown, null)
   })
 
   t.test('a connection that dies under a look-up is replaced, and the look-up answered (R65)', async t => {

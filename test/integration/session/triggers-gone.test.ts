@@ -1,6 +1,6 @@
 /**
- * Triggers that are dropped or disabled while gateways run: the next poll sees it, and with it the next answer to a
- * revocation. From then on PostgreSQL is asked, and what happened around it is believed of no copy.
+ * Triggers that are dropped, disabled or emptied while gateways run: the next poll sees it, and with it the next answer
+ * to a revocation. From then on PostgreSQL is asked, and what happened around it is believed of no copy.
  */
 import t from 'tap'
 import { migrate } from '../../../src/data/migrate.js'
@@ -22,7 +22,11 @@ for (const [fleet, cached] of [
       for (const harm of [
         'alter table session disable trigger gateway_session_deleted',
         'alter table session disable trigger user',
-        'drop trigger gateway_session_deleted on session'
+        'drop trigger gateway_session_deleted on session',
+        `create or replace function gateway_session_changed() returns trigger language plpgsql as 'begin return null; end'`,
+        `create function swallow() returns trigger language plpgsql as 'begin return null; end';
+         create trigger aaa before insert on gateway_outbox for each row execute function swallow()`,
+        'delete from gateway_epoch'
       ]) {
         const [a, b] = await two(t)
         const { token } = await known(stack, a, b)

@@ -144,6 +144,7 @@ t.test('no more attempts than asked for, and no more than the budget has', async
 
   t.equal(await ask(proxy.port, '/x'), 502)
   t.equal(received(), 3)
+  t.strictSame(proxy.retried, ['echo', 'echo'])
 
   for (let i = 0; i < 39; i++) await ask(proxy.port, '/x')
   t.ok(received() <= 40 + 10 + 4 + 1, `${received()} for 40 calls: ten more, and a tenth`)

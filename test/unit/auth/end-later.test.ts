@@ -40,10 +40,30 @@ t.test('after five minutes it is given up', async t => {
   t.strictSame(givenUp, ['old'])
 })
 
+t.test('what is asked for again and again waits once, as it was asked for last', async t => {
+  const asked: [Ending['of'], number][] = []
+  const { later, ended } = watched(async ({ of }, _cause, ageMs) => {
+    asked.push([of, ageMs])
+  })
+  t.teardown(() => later.stop())
+  for (let i = 300; i >= 0; i--) {
+    for (const ending of [one('a'), { of: 'all', token: 'a' }] as const) {
+      later.add({ ending, cause: 'again', askedAt: performance.now() - i * 1_000 })
+    }
+  }
+
+  await eventually(() => ended.length === 2, 'it is ended')
+
+  t.match(asked, [['tokens'], ['all']])
+  t.ok(asked.every(([, ageMs]) => ageMs < 100_000))
+})
+
 t.test('a thousand wait, no more; and what waits at the end is told of', async t => {
   const { later, givenUp } = watched(() => Promise.reject(new Error('away')))
-  for (let i = 0; i < 1_001; i++) later.add({ ending: one('a'), cause: 'one', askedAt: performance.now() })
+  for (let i = 0; i < 1_001; i++) later.add({ ending: one(`token-${i}`), cause: 'one', askedAt: performance.now() })
   t.equal(givenUp.length, 1)
+  later.add({ ending: one('token-0'), cause: 'one', askedAt: performance.now() })
+  t.equal(givenUp.length, 1, 'what waits already takes no room')
 
   await later.stop()
 

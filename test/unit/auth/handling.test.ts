@@ -1,6 +1,7 @@
 /** Which failures of a query make an answer worthless. */
 import t from 'tap'
-import { currentHandling, databaseCode, newHandling, noteFailure, runHandling } from '../../../src/auth/handling.js'
+import { currentHandling, newHandling, noteFailure, runHandling } from '../../../src/auth/handling.js'
+import { databaseCode } from '../../../src/data/postgres-error.js'
 
 function failure(code: string): Error {
   // As drizzle hands it on: the driver's error is the cause of its own.

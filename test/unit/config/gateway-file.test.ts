@@ -63,7 +63,8 @@ tests:
       retries: 2,
       health: { path: '/health', intervalMs: 5000 },
       maxBodyBytes: 10_485_760,
-      maxSockets: 100
+      maxSockets: 100,
+      tls: null
     },
     {
       name: 'plain',
@@ -76,7 +77,8 @@ tests:
       retries: 0,
       health: null,
       maxBodyBytes: null,
-      maxSockets: 100
+      maxSockets: 100,
+      tls: null
     }
   ])
   t.strictSame(gateway.routes, [

@@ -78,3 +78,15 @@ t.test('a failure from before it opened does not stand in for the try', async t 
   t.equal(breaker.state, 'half-open')
   t.notOk(breaker.admits(), 'the try is still under way')
 })
+
+t.test('where somebody else was answered one caller may try at once, and only one', async t => {
+  const breaker = new Breaker()
+  failTimes(breaker, 5)
+
+  breaker.retryNow()
+
+  t.ok(breaker.admits())
+  t.notOk(breaker.admits(), 'the others wait for the outcome')
+  breaker.failed()
+  t.notOk(breaker.admits(), 'a try that fails opens it for a second, as ever')
+})

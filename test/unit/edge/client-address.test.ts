@@ -38,8 +38,24 @@ t.test('a mapped IPv4 peer is the IPv4 address it stands for (GHSA-5847-rm3g-23m
 
 t.test('garbage in the chain never becomes an address (B16)', async t => {
   for (const chain of ['x', 'unknown', '', '1.2.3', '9.9.9.9, x', '[::1', '1.2.3.4:999999']) {
-    t.equal(behindProxy(request('10.0.0.5', chain)).clientAddress, '10.0.0.5', chain)
+    t.match(behindProxy(request('10.0.0.5', chain)), { clientAddress: '10.0.0.5', forwardedFor: '' }, chain)
   }
+})
+
+t.test('the chain is handed on as it came, from the last entry that is no address (B14, B16)', async t => {
+  const chains = [
+    ['6.6.6.6, 9.9.9.9', '6.6.6.6, 9.9.9.9'],
+    ['::ffff:1.2.3.4,[2001:db9::1]:80', '::ffff:1.2.3.4, [2001:db9::1]:80'],
+    ['<script>, 6.6.6.6, unknown, 9.9.9.9, 10.0.0.7', '9.9.9.9, 10.0.0.7'],
+    ['6.6.6.6, , 9.9.9.9', '9.9.9.9']
+  ] as const
+  for (const [chain, believed] of chains) {
+    t.match(behindProxy(request('10.0.0.5', chain)), {
+      clientAddress: /9\.9\.9\.9|2001:db9::1/,
+      forwardedFor: believed
+    })
+  }
+  t.match(behindProxy(request('203.0.113.7', '9.9.9.9')), { forwardedFor: '' }, 'of a stranger nothing')
 })
 
 t.test('a chain of more than fifty hops is refused (B16)', async t => {
@@ -50,6 +66,8 @@ t.test('a chain of more than fifty hops is refused (B16)', async t => {
 
 t.test('an address is read without zone, brackets and port', async t => {
   t.equal(plainAddress('fe80::1%eth0'), 'fe80::1')
+  t.equal(plainAddress("fe80::1%' or 1=1"), null)
+  t.equal(plainAddress('1.2.3.4%eth0'), null)
   t.equal(plainAddress(' 1.2.3.4 '), '1.2.3.4')
   t.equal(plainAddress('2001:DB8::A'), '2001:db8::a')
 })

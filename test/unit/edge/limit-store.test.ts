@@ -21,6 +21,14 @@ t.test('without a shared counter attempts are counted here, by key and window', 
   t.equal((await count('short', 0)).current, 1, 'a window that is over begins anew')
 })
 
+t.test('no window has more left than its length', async t => {
+  const count = counterOf(null)
+  // Just below a power of two: the end of such a window is a coarser double than its length.
+  const length = 65_535
+  const left = await Promise.all(Array.from({ length: 2000 }, async (_, i) => (await count(`key ${i}`, length)).ttl))
+  t.equal(Math.max(...left), length)
+})
+
 t.test('the larger count decides: other nodes’ while they are heard, our own when they are not', async t => {
   const answers: (Count | Error)[] = [{ current: 7, ttl: 500 }, new Error('gone'), { current: 1, ttl: 60_000 }]
   const count = counterOf(async () => {

@@ -2,6 +2,8 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 import { canonicalPath } from '../../../src/routes/canonical-path.js'
+import { RUNS } from '../../support/runs.js'
+import { shortest } from '../../support/shortest.js'
 
 t.test('a path with one reading comes out as it is, with its query untouched (A01)', async t => {
   for (const url of [
@@ -101,11 +103,11 @@ t.test('a path has at most 8192 characters, its query any number (A28)', async t
 })
 
 t.test('4,000 segments take no longer than they must (A28)', async t => {
-  const started = performance.now()
+  const [allowed, refused] = ['/a'.repeat(4000), `${'/%2e'.repeat(2000)}/x`]
 
-  t.ok(canonicalPath('/a'.repeat(4000)))
-  t.equal(canonicalPath(`${'/%2e'.repeat(2000)}/x`), null)
-  t.ok(performance.now() - started < 50)
+  t.ok(canonicalPath(allowed))
+  t.equal(canonicalPath(refused), null)
+  t.ok(shortest(() => [canonicalPath(allowed), canonicalPath(refused)]) < 50)
 })
 
 /** The same rules, by decoding: null for what is refused. */
@@ -195,7 +197,7 @@ const fragment = fc.oneof(
 )
 const url = fc.array(fragment, { maxLength: 7 }).map(parts => `/${parts.join('')}`)
 
-t.test('120,000 targets are read as the model reads them, and reading twice changes nothing', async t => {
+t.test('any target is read as the model reads it, and reading twice changes nothing', async t => {
   let accepted = 0
   fc.assert(
     fc.property(url, raw => {
@@ -207,8 +209,8 @@ t.test('120,000 targets are read as the model reads them, and reading twice chan
       const again = canonicalPath(`${target.path}${target.search}`)
       if (again?.path !== target.path || again.search !== target.search) throw new Error(`${raw} is not stable`)
     }),
-    { numRuns: 120_000 }
+    { numRuns: RUNS }
   )
 
-  t.ok(accepted > 30_000 && accepted < 110_000, `${accepted} accepted: both outcomes are exercised`)
+  t.ok(accepted > RUNS / 4 && accepted < RUNS * 0.9, `${accepted} accepted: both outcomes are exercised`)
 })

@@ -120,4 +120,5 @@ t.test('the same pair is merged once', async t => {
 t.test('folding leaves plain paths and names that start with a dot alone', async t => {
   for (const path of ['/api/a/admin', '/.well-known/x', '/a/.git/b']) t.equal(foldPath(path), path)
   t.equal(foldPath('/A/b.C/.D.e%20/'), '/a/b/.d')
+  t.equal(foldPath('/api/adm%E2%80%8Bin%C2%AD/x'), '/api/admin/x', 'nor what nobody sees')
 })

@@ -4,6 +4,7 @@ import { createEndpoint, serializeSignedCookie } from 'better-call'
 import { array, asyncProperty, constantFrom, assert as forAll, string } from 'fast-check'
 import t from 'tap'
 import { createCredentialReader, type Credential, signToken } from '../../../src/session/credential.js'
+import { shortest } from '../../support/shortest.js'
 
 const NAME = 'better-auth.session_token'
 const SECRET = 'a-secret-of-at-least-32-characters!'
@@ -159,9 +160,8 @@ t.test('no header is too long or too strange to be read quickly (C15)', async t 
     blanks: `${' '.repeat(15_000)}${NAME}=x`
   }
   for (const [what, header] of Object.entries(headers)) {
-    const started = performance.now()
     t.not(cookie(header).kind, 'token', what)
-    t.ok(performance.now() - started < 10, `${what} within 10 ms`)
+    t.ok(shortest(() => cookie(header)) < 10, `${what} within 10 ms`)
   }
 })
 

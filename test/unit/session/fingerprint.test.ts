@@ -101,6 +101,13 @@ t.test('a browser is told of once, not at every request', async t => {
   const { guard, decisions } = aGuard('log')
   for (let i = 0; i < 5; i++) guard.isStranger(session, FIREFOX, '198.51.100.1')
   t.equal(decisions.length, 1)
+  for (let i = 0; i < 5; i++) {
+    guard.isStranger(session, CHROME, '203.0.113.7')
+    guard.isStranger(session, FIREFOX, '198.51.100.1')
+  }
+  t.equal(decisions.length, 1, 'also where it takes turns with the first one')
+  guard.isStranger(session, 'curl/8.5.0', '198.51.100.1')
+  t.equal(decisions.length, 2)
 })
 
 t.test('a session that no browser began, or that says nothing of it, is never anybody else', async t => {

@@ -1,4 +1,3 @@
-import { type Arbitrary, array, assert, constantFrom, property, record, string, tuple } from 'fast-check'
 import t from 'tap'
 import { type RequestFacts, requestHeaders } from '../../../src/upstream/request-headers.js'
 import { SessionCookies } from '../../../src/upstream/session-cookies.js'
@@ -7,8 +6,10 @@ const facts: RequestFacts = {
   rawHeaders: [],
   trustedPeer: false,
   peerAddress: '192.0.2.7',
+  forwardedFor: '',
   host: 'gw.test',
   proto: 'https',
+  ourName: 'gw.test',
   requestId: 'request-1',
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
   tracestate: null,
@@ -174,10 +175,11 @@ t.test('a trusted proxy’s chain goes on with the proxy appended (B14)', async 
   ]
   const headers = sent([...chain, 'X-Forwarded-User', 'evil', 'X_Forwarded_For', '7.7.7.7'], {
     trustedPeer: true,
-    peerAddress: '10.0.0.5'
+    peerAddress: '10.0.0.5',
+    forwardedFor: '9.9.9.9'
   })
 
-  t.strictSame(headers.get('x-forwarded-for'), ['6.6.6.6, 9.9.9.9, 10.0.0.5'])
+  t.strictSame(headers.get('x-forwarded-for'), ['9.9.9.9, 10.0.0.5'], 'what was read of it, not what was written')
   t.strictSame(headers.get('x-real-ip'), ['9.9.9.9'])
   t.strictSame(headers.get('x-forwarded-port'), ['443'])
   t.notOk(headers.has('x-forwarded-user'), 'who the user is, is not for a proxy to say')
@@ -222,65 +224,3 @@ t.test('a flood of invented names neither grows the memory of names nor changes 
 
   t.strictSame(passed(['Accept', '*/*', 'X_User_7', 'evil', 'X-Junk-7', '1']), ['Accept', '*/*', 'X-Junk-7', '1'])
 })
-
-t.test('the policy equals a slow model of it, for any headers (property)', async t => {
-  const names = constantFrom(...NAMES)
-  const values = constantFrom('1', 'keep-alive', 'close', 'x-a', 'X-B, content-length', 'x-user-id,x-a', 'a=1; b=2')
-  const anyHeaders = array(tuple(constantOrRandom(names), values), { maxLength: 12 })
-  const agreement = property(
-    record({ headers: anyHeaders, trusted: constantFrom(true, false) }),
-    ({ headers, trusted }) => {
-      const expected = model(headers, trusted)
-      const actual = passed(headers.flat(), { trustedPeer: trusted, sessionCookies: null })
-      return JSON.stringify(actual) === JSON.stringify(expected)
-    }
-  )
-
-  t.doesNotThrow(() => assert(agreement, { numRuns: 3000 }))
-})
-
-const NAMES = (
-  'Accept Connection cookie X-User-ID x_user_id X.Session.Id x-gateway-a X-Forwarded-For forwarded X-Real-IP x_real_ip ' +
-  'TE transfer-encoding content_length Content-Length X-A x-b x-forwarded-port X-Original-URL authorization Expect ' +
-  'x-organization-id X-Users proxy'
-).split(' ')
-
-function constantOrRandom(names: Arbitrary<string>) {
-  const token = string({ unit: constantFrom('x', 'X', '-', '_', '.', 'u', 's', 'e', 'r', 'i', 'd', '1'), minLength: 1 })
-  return tuple(names, token, constantFrom(true, true, true, false)).map(([known, random, take]) =>
-    take ? known : random
-  )
-}
-
-/** Written from the contract, rule by rule, without regard to speed. Yields what is left of the client's headers. */
-function model(headers: readonly (readonly [string, string])[], trusted: boolean): string[] {
-  const connection = headers
-    .filter(([name]) => name.toLowerCase() === 'connection')
-    .flatMap(([, value]) => value.split(',').map(option => option.trim().toLowerCase()))
-  const untouchable = ['content-length', 'content-type', 'content-encoding', 'cookie', 'authorization']
-
-  const kept: string[] = []
-  const cookies: string[] = []
-  for (const [name, value] of headers) {
-    const lower = name.toLowerCase()
-    const plain = lower.replaceAll(/[^a-z0-9]/g, '-')
-    if (/^x-(user|session|organization|gateway|internal|envoy)-/.test(plain)) continue
-    if (
-      /^(connection|keep-alive|proxy-(connection|authorization|authenticate)|te|trailer|transfer-encoding|upgrade|http2-settings|expect|proxy)$/.test(
-        plain
-      )
-    )
-      continue
-    if (/^x-(original|rewrite)-/.test(plain) || plain === 'host' || plain === 'x-forwarded-for') continue
-    if (plain === 'content-length' && lower !== plain) continue
-    const aboutClient = plain === 'forwarded' || plain === 'x-real-ip' || plain.startsWith('x-forwarded-')
-    if (aboutClient && (!trusted || lower !== plain)) continue
-    if (lower === 'cookie') {
-      cookies.push(value)
-      continue
-    }
-    if (connection.includes(lower) && !untouchable.includes(lower)) continue
-    kept.push(name, value)
-  }
-  return cookies.length === 0 ? kept : [...kept, 'cookie', cookies.join('; ')]
-}

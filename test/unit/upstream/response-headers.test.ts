@@ -7,7 +7,10 @@ const policy: AnswerPolicy = {
   authenticated: false,
   carriesCredential: false,
   ownsCors: false,
-  sessionCookies: new SessionCookies('better-auth.session_token')
+  sessionCookies: new SessionCookies('better-auth.session_token'),
+  ownAuthorities: new Set(['orders:8000']),
+  stripPrefix: '/api',
+  routePath: '/api/orders/*'
 }
 
 /** The upstream's headers that reach the client. */
@@ -114,6 +117,15 @@ t.test('an answer to a signed-in caller is kept out of shared caches unless the 
   t.strictSame(silent, ['A', '1', 'cache-control', 'private', 'vary', 'Cookie, Authorization'])
   t.strictSame(passed(outspoken, { authenticated: true }), outspoken)
   t.strictSame(passed(['A', '1'], { authenticated: false }), ['A', '1'])
+})
+
+t.test('Location speaks of the public path, in every line and spelling of its name', async t => {
+  t.strictSame(passed(['Location', 'http://orders:8000/orders/7', 'location', '/orders/8'], {}, 302), [
+    'Location',
+    '/api/orders/7',
+    'location',
+    '/api/orders/8'
+  ])
 })
 
 t.test('204 has no Content-Length and 205 says zero, whatever the upstream said (G27)', async t => {

@@ -12,10 +12,11 @@ interface Ends {
   /** The far ends. */
   readonly client: RawConnection
   readonly upstream: RawConnection
+  readonly nearUpstream: Socket
   readonly ended: () => boolean
 }
 
-async function aTunnel(t: Tap): Promise<Ends> {
+async function aTunnel(t: Tap, stallMs = 10_000): Promise<Ends> {
   const server = createServer({ allowHalfOpen: true })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
@@ -32,12 +33,12 @@ async function aTunnel(t: Tap): Promise<Ends> {
     client: client.near,
     upstream: upstream.near,
     head: Buffer.alloc(0),
-    stallMs: 10_000,
+    stallMs,
     onEnd: () => {
       ended = true
     }
   })
-  return { tunnel, client: client.far, upstream: upstream.far, ended: () => ended }
+  return { tunnel, client: client.far, upstream: upstream.far, nearUpstream: upstream.near, ended: () => ended }
 }
 
 interface Tap {
@@ -109,6 +110,18 @@ t.test('after the upstream’s own close frame there is nothing to add', async t
   tunnel.end(4401, 'INVALID_SESSION')
   await client.closed()
   t.equal(bytesOf(client).length, 4)
+})
+
+t.test('who takes nothing is cut, however steadily he sends', async t => {
+  const { client, upstream, nearUpstream, ended } = await aTunnel(t, 500)
+  client.pause()
+  void upstream.send(Buffer.alloc(32 * 1024 * 1024))
+  // As where what he sends waits for room, and gets it, again and again: kernels differ in how often that is.
+  const flowing = setInterval(() => nearUpstream.emit('drain'), 10)
+  t.teardown(() => clearInterval(flowing))
+  await eventually(ended, 'it is over')
+  client.destroy()
+  upstream.destroy()
 })
 
 t.test('one that only listens is closed all the same', async t => {

@@ -8,6 +8,7 @@ import { upstreamConfig } from '../../support/proxy.js'
 
 const CONNECTIONS = 1024
 const WAITING = 1024
+const UNHEARD = { onChange: () => {}, onRetry: () => {} }
 
 class FakeCall {
   connection: Connection | null = null
@@ -24,7 +25,7 @@ class FakeCall {
 }
 
 function anUpstream(overrides: Partial<UpstreamConfig> = {}): Upstream {
-  return new Upstream(upstreamConfig({ targets: ['http://127.0.0.1:1'], ...overrides }), () => {})
+  return new Upstream(upstreamConfig({ targets: ['http://127.0.0.1:1'], ...overrides }), UNHEARD)
 }
 
 function submit(upstream: Upstream, count: number): FakeCall[] {
@@ -96,6 +97,36 @@ t.test('calls go where the fewest are running', async t => {
   t.ok(more.every(call => call.connection?.target.origin === 'http://127.0.0.1:1'))
 })
 
+t.test('a target that is back takes its full share after ten seconds, not at once (issue 4)', async t => {
+  const { now } = performance
+  let later = 0
+  t.intercept(performance, 'now', { value: () => now.call(performance) + later })
+  const upstream = anUpstream({ targets: ['http://127.0.0.1:1', 'http://127.0.0.1:2'] })
+  const [first] = submit(upstream, 1)
+  const target = first?.connection?.target
+  const itsShareOf = (count: number): number => {
+    const calls = submit(upstream, count)
+    for (const { connection } of calls) upstream.release(connection as Connection)
+    return calls.filter(({ connection }) => connection?.target === target).length
+  }
+  upstream.release(first?.connection as Connection)
+  target?.health.failed('econnrefused', performance.now(), false)
+  t.equal(itsShareOf(22), 0, 'it is out')
+
+  later = 1500
+  const [trying, other] = submit(upstream, 2)
+  t.equal(trying?.connection?.target, target, 'one call tries')
+  t.not(other?.connection?.target, target)
+  target?.health.answered(performance.now())
+  for (const call of [trying, other]) upstream.release(call?.connection as Connection)
+
+  t.equal(itsShareOf(22), 2)
+  later += 5000
+  t.ok(Math.abs(itsShareOf(30) - 10) <= 1)
+  later += 5000
+  t.equal(itsShareOf(30), 15)
+})
+
 t.test('the connection used last is used first', async t => {
   const upstream = anUpstream()
   const [one, two] = submit(upstream, 2)
@@ -110,7 +141,7 @@ t.test('the connection used last is used first', async t => {
 t.test('a reload keeps what did not change and replaces what did (contract section 3)', async t => {
   const orders = upstreamConfig({ name: 'orders', targets: ['http://127.0.0.1:1'] })
   const billing = upstreamConfig({ name: 'billing', targets: ['http://127.0.0.1:2'] })
-  const upstreams = new Upstreams([orders, billing], () => {})
+  const upstreams = new Upstreams([orders, billing], UNHEARD)
   const before = { orders: upstreams.get('orders'), billing: upstreams.get('billing') }
 
   upstreams.replace([{ ...orders }, { ...billing, maxBodyBytes: 5 }])
@@ -127,7 +158,7 @@ t.test('two names on neighbouring ports are two upstreams (A26, CVE-2026-16158)'
     upstreamConfig({ name: 'a', targets: ['http://127.0.0.1:3100'] }),
     upstreamConfig({ name: 'b', targets: ['http://127.0.0.1:31001'] })
   ]
-  const upstreams = new Upstreams(configs, () => {})
+  const upstreams = new Upstreams(configs, UNHEARD)
 
   const [toA] = submit(upstreams.get('a'), 1)
   const [toB] = submit(upstreams.get('b'), 1)

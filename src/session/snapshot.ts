@@ -1,0 +1,24 @@
+/**
+ * Snapshots of PostgreSQL, as text: 'xmin:xmax:xip,xip'. One sees the transactions below xmax that are not among those
+ * that were running (xip). Those of one server follow each other: what one sees, every later one sees.
+ */
+
+/** Whether that snapshot sees the transaction of a row; '' sees none. */
+export function seenBy(snapshot: string): (row: { readonly xid: string }) => boolean {
+  const { xmax, xip } = parse(snapshot)
+  const running = new Set(xip.split(','))
+  return ({ xid }) => BigInt(xid) < xmax && !running.has(xid)
+}
+
+/** The earlier of two snapshots of one server. */
+export function earlier(one: string, other: string): string {
+  const [a, b] = [parse(one), parse(other)]
+  if (a.xmax !== b.xmax) return a.xmax < b.xmax ? one : other
+  // Below xmax nothing begins any more: the later list is a part of the earlier one.
+  return a.xip.length >= b.xip.length ? one : other
+}
+
+function parse(snapshot: string): { readonly xmax: bigint; readonly xip: string } {
+  const [, xmax = '0', xip = ''] = snapshot.split(':')
+  return { xmax: BigInt(xmax), xip }
+}
