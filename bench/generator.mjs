@@ -6,26 +6,24 @@
  * run, after the warm-up. Errors are counted over the whole run. A connection the gate closes is reopened by
  * autocannon without a word; requests that were sent and never answered give it away.
  */
-import { readFileSync } from 'node:fs'
 import autocannon from 'autocannon'
-
-/** /proc counts in ticks of 1/100 s on every Linux. */
-const TICK_US = 10_000
+import { cpuOfAll } from './cpu.mjs'
 
 process.on('message', async order => process.send(await shoot(order)))
 process.on('disconnect', () => process.exit())
 
-/** @param order {{ url, connections, warmUpSeconds, seconds, cookies, watch: Record<string, number> }} */
-async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch }) {
+/** @param order as `Order` of load.ts has it */
+async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch, status = 200, post }) {
   const latencies = []
   let counting = false
   let client = 0
   const run = autocannon({
     url,
     connections,
+    ...(post ? { method: 'POST', body: Buffer.alloc(post.bytes), headers: post.headers } : {}),
     duration: 3_600,
     sampleInt: 100,
-    setupClient: each => each.setRequests(requestsOf(client++, connections, cookies))
+    setupClient: each => each.setRequests(requestsOf(client++, connections, cookies, post?.headers))
   })
   run.on('response', (_client, _status, _bytes, milliseconds) => {
     if (counting) latencies.push(milliseconds)
@@ -37,16 +35,22 @@ async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch 
   counting = false
   const after = snapshot(watch)
   run.stop()
-  return summary(await run, connections, latencies, before, after)
+  return summary(await run, connections, status, latencies, before, after)
 }
 
 /** Each connection goes through its own share of the sessions: no two ask for the same one at the same time. */
-function requestsOf(client, connections, cookies) {
-  return cookies.filter((_, index) => index % connections === client).map(cookie => ({ headers: { cookie } }))
+function requestsOf(client, connections, cookies, headers) {
+  const own = cookies.filter((_, index) => index % connections === client)
+  return own.map(cookie => ({ headers: { ...headers, cookie } }))
 }
 
-function summary(result, connections, latencies, before, after) {
+function summary(result, connections, status, latencies, before, after) {
   const sorted = Float64Array.from(latencies).toSorted()
+  const unwanted = Object.fromEntries(
+    Object.entries(result.statusCodeStats).flatMap(([code, { count }]) =>
+      code === String(status) ? [] : [[code, count]]
+    )
+  )
   const elapsedUs = (after.at - before.at) * 1_000
   const cpu = Object.keys(before.cpu).map(name => {
     const used = after.cpu[name] - before.cpu[name]
@@ -58,10 +62,11 @@ function summary(result, connections, latencies, before, after) {
     p50: percentile(sorted, 0.5),
     p99: percentile(sorted, 0.99),
     cpu: Object.fromEntries(cpu),
+    statuses: unwanted,
     errors: {
       connection: result.errors - result.timeouts,
       timeout: result.timeouts,
-      status: result.non2xx,
+      status: Object.values(unwanted).reduce((sum, count) => sum + count, 0),
       // What a refused or timed-out connection took with it is counted there already.
       dropped: Math.max(0, result.requests.sent - result.requests.total - connections - result.errors)
     }
@@ -74,8 +79,8 @@ function percentile(sorted, share) {
 }
 
 function snapshot(watch) {
-  const cpu = Object.entries(watch).flatMap(([name, pid]) => {
-    const used = cpuMicroseconds(pid)
+  const cpu = Object.entries(watch).flatMap(([name, pids]) => {
+    const used = cpuOfAll(pids)
     return used === null ? [] : [[name, used]]
   })
   return { at: performance.now(), cpu: Object.fromEntries([...cpu, ['generator', ownMicroseconds()]]) }
@@ -84,16 +89,6 @@ function snapshot(watch) {
 function ownMicroseconds() {
   const { user, system } = process.cpuUsage()
   return user + system
-}
-
-/** User and system time of all threads of a process; null where there is no /proc. */
-function cpuMicroseconds(pid) {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) * TICK_US
-  } catch {
-    return null
-  }
 }
 
 function pause(seconds) {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { versionOf } from './peers.js'
+import { versionOfProgram } from './programs.js'
 import type { Stack } from './stack.js'
 
 const PEERS = ['fastify', '@fastify/http-proxy', 'better-auth', 'autocannon']
@@ -23,6 +24,8 @@ export function describeMachine(stack: Stack, command: string, loadBefore: numbe
       node: process.versions.node,
       postgres: stack.versions.postgres,
       redis: stack.versions.redis,
+      nginx: versionOfProgram('nginx', '-v'),
+      caddy: versionOfProgram('caddy', 'version'),
       ...Object.fromEntries(PEERS.map(name => [name, versionOf(name)]))
     }
   }

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 
 export interface Options {
   readonly quick: boolean
-  /** Names of scenarios; null: all. */
+  /** Names of scenarios and shapes; null: all, in `--quick` the core. */
   readonly only: readonly string[] | null
   readonly rounds: number
   readonly connections: number
@@ -16,11 +16,15 @@ export interface Options {
 
 export const HELP = `npm run bench [-- options]
 
-  --quick            3 short rounds, under two minutes in all
-  --only a,b         these scenarios (and http-proxy, which the ratios need)
+  --quick            the core scenarios in 3 short rounds, under two minutes in all
+  --only a,b         these scenarios and shapes (and http-proxy, which the ratios need)
   --rounds n         default 5
-  --seconds n        measured seconds per scenario and round, default 4
-  --help             this text and the names of the scenarios`
+  --seconds n        measured seconds per scenario and round, default 3
+  --help             this text and all names
+
+npm run bench -- compare A.json B.json
+
+  what changed from A to B beyond the noise; exit 1 where B is worse`
 
 /** Null when help was asked for. Throws on an unknown option. */
 export function parseOptions(args: readonly string[]): Options | null {
@@ -40,9 +44,9 @@ export function parseOptions(args: readonly string[]): Options | null {
     only: values.only?.split(',').map(name => name.trim()) ?? null,
     rounds: positive('--rounds', values.rounds, values.quick ? 3 : 5),
     connections: 64,
-    firstSeconds: values.quick ? 2.5 : 4,
-    warmUpSeconds: values.quick ? 0.5 : 1,
-    seconds: positive('--seconds', values.seconds, values.quick ? 1.8 : 4)
+    firstSeconds: values.quick ? 1.5 : 3,
+    warmUpSeconds: values.quick ? 0.3 : 0.8,
+    seconds: positive('--seconds', values.seconds, values.quick ? 1.2 : 3)
   }
 }
 

@@ -22,6 +22,8 @@ export interface StartOptions {
 export interface Started {
   readonly child: ChildProcess
   readonly pid: number
+  /** For what is not needed until the end. */
+  readonly stop: () => Promise<void>
 }
 
 const stops: (() => Promise<void>)[] = []
@@ -56,7 +58,7 @@ export async function start(options: StartOptions): Promise<Started> {
       child.emit('failed', new Error(`${options.name} ended with ${code}: ${complaint.trim()}`))
   })
   await once(child, 'spawn')
-  return { child, pid: child.pid as number }
+  return { child, pid: child.pid as number, stop: () => stop(child) }
 }
 
 /** The port a server of `servers/` reports when it listens. */

@@ -1,6 +1,6 @@
 /** One line per measurement while the benchmark runs. */
 import { errorsOf } from './load.js'
-import { relative } from './results.js'
+import { relative } from './ratios.js'
 import type { Slot } from './rounds.js'
 
 export function progress(rounds: number): (slot: Slot) => void {
@@ -14,7 +14,7 @@ export function progress(rounds: number): (slot: Slot) => void {
       (beside === null ? '' : `${relative(slot).rps.toFixed(2)} × F0`).padStart(10),
       (cpu === undefined ? '' : `${cpu.usPerRequest.toFixed(1)} µs CPU`).padStart(14),
       `p99 ${(measurement.p99 / 1_000).toFixed(1)} ms`.padStart(12),
-      errorsOf(measurement) === 0 ? '' : `${JSON.stringify(measurement.errors)}`
+      errorsOf(measurement) === 0 ? '' : JSON.stringify({ ...measurement.errors, ...measurement.statuses })
     ]
     console.log(cells.join(' '))
   }

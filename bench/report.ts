@@ -1,13 +1,14 @@
 /** `latest.md`: the table a reader can judge, with everything needed to repeat it. */
-import type { Ratio, Results, ScenarioResult } from './results.js'
+import type { Ratio } from './ratios.js'
+import type { Results, ScenarioResult, ShapeResult } from './results.js'
 import { reference } from './scenarios/catalogue.js'
 import type { Spread } from './statistics.js'
 
 const count = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
 
 export function markdown(results: Results): string {
-  const { machine, rounds, scenarios } = results
-  return `# Benchmark results
+  const { machine, rounds, scenarios, shapes } = results
+  const page = `# Benchmark results
 
 ${rounds} interleaved rounds; medians, with the smallest and the largest round in brackets. Ratios are taken pair by
 pair with the \`${reference.name}\` measurement next to each. The machine's speed drifts: quote ratios and processor
@@ -18,9 +19,16 @@ time, not requests per second.
 ${table(results)}
 
 ¹ The gate's core was not full: generator, upstream and stores (or other programs of this machine) were the limit, so
-requests per second are a lower bound. Processor time per request is not affected.
+requests per second are a lower bound. Processor time per request is not affected. ² autocannon itself was.
+
+${generatorCeiling(results)}
 
 ${againstBetterAuth(results)}
+
+${notRun(results)}
+${Object.entries(shapes)
+  .map(([name, shape]) => shapeTable(name, shape))
+  .join('\n')}
 
 ## What was measured
 
@@ -34,6 +42,8 @@ ${Object.entries(machine)
   .map(([name, value]) => `- ${name}: ${typeof value === 'object' ? pairs(value) : String(value)}`)
   .join('\n')}
 `
+  // Parts that have nothing to say leave their blank lines.
+  return page.replaceAll(/\n{3,}/g, '\n\n')
 }
 
 function table({ scenarios, ratios }: Results): string {
@@ -46,7 +56,7 @@ function table({ scenarios, ratios }: Results): string {
 }
 
 function row(name: string, result: ScenarioResult, ratio: Ratio | undefined): string {
-  const mark = result.limit === 'surroundings' ? ' ¹' : ''
+  const mark = { gate: '', unknown: '', surroundings: ' ¹', generator: ' ²' }[result.limit]
   const cells = [
     `\`${name}\``,
     `${count.format(result.rps)} (${count.format(result.rps_min)}–${count.format(result.rps_max)})${mark}`,
@@ -63,6 +73,28 @@ function row(name: string, result: ScenarioResult, ratio: Ratio | undefined): st
   return `| ${cells.join(' | ')} |`
 }
 
+/** How far the fastest scenario is from what the generator can send at all. */
+function generatorCeiling({ scenarios }: Results): string {
+  const [fastest] = Object.entries(scenarios).toSorted(([, a], [, b]) => b.rps - a.rps)
+  if (fastest === undefined) return ''
+  const [name, { generator_cpu_us: own, upstream_cpu_us: upstream }] = fastest
+  if (own === null || upstream === null) return ''
+  return `The generator: with \`${name}\`, the fastest, autocannon took ${own.toFixed(1)} µs of processor time per request and the
+upstream ${upstream.toFixed(1)} µs. On a core of its own autocannon can send ${count.format(1e6 / own)} requests per second and no more; where
+it shares one with the upstream, ${count.format(1e6 / (own + upstream))}. A scenario near that is limited by its surroundings.`
+}
+
+function notRun({ not_run: left }: Results): string {
+  if (left.length === 0) return ''
+  return `## Not run\n\n${left.map(({ name, reason }) => `- \`${name}\`: ${reason}`).join('\n')}\n`
+}
+
+function shapeTable(name: string, { what, figures, problems }: ShapeResult): string {
+  const rows = Object.entries(figures).map(([label, each]) => `| ${label} | ${quantity(each)} ${each.unit} |`)
+  const failed = problems.length === 0 ? '' : `\nFailed: ${problems.join('; ')}.\n`
+  return `## ${name}\n\n${what}.\n\n| | median (smallest–largest) |\n|---|---|\n${rows.join('\n')}\n${failed}`
+}
+
 function againstBetterAuth({ ratios }: Results): string {
   const rows = Object.entries(ratios).filter(([name]) => !name.endsWith(`/${reference.name}`))
   if (rows.length === 0) return ''
@@ -71,8 +103,15 @@ function againstBetterAuth({ ratios }: Results): string {
 }
 
 function spread({ median, min, max }: Spread): string {
-  const digits = median >= 10 ? 1 : 2
+  const digits = median >= 100 ? 0 : median >= 10 ? 1 : 2
   return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
+}
+
+function quantity(value: Spread): string {
+  if (!Number.isFinite(value.median)) return '–'
+  if (value.median < 1_000 && value.min !== value.max) return spread(value)
+  const [median, min, max] = [value.median, value.min, value.max].map(each => count.format(each))
+  return min === max ? `${median}` : `${median} (${min}–${max})`
 }
 
 function percent(share: number | null): string {

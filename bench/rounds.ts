@@ -117,6 +117,7 @@ async function loadOn(
     warmUpSeconds,
     seconds,
     cookies: sessionsOf(scenario.traffic ?? 'rotation', stack.sessions).map(({ cookie }) => cookie),
-    watch: { upstream: stack.upstream.pid, ...(gate.pid === null ? {} : { gate: gate.pid }) }
+    watch: { upstream: [stack.upstream.pid], gate: gate.pids },
+    ...(scenario.status === undefined ? {} : { status: scenario.status })
   })
 }

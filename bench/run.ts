@@ -1,57 +1,68 @@
 /**
- * `npm run bench`: starts all it needs, proves each scenario, measures them in interleaved rounds, writes
- * `results/latest.{json,md,svg}`. Exit 1 on any failed request, on a scenario that does other work than it says, and
- * when the time is up; whatever happens, every process it started is stopped.
+ * `npm run bench`: starts all it needs, proves each scenario, measures them in interleaved rounds, then the shapes, and
+ * writes `results/latest.{json,md,svg}`. Exit 1 on any failed request, on a scenario that does other work than it says,
+ * and when the time is up; whatever happens, every process it started is stopped.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startGenerator } from './load.js'
+import { runCompare } from './compare.js'
+import { createGates } from './gates.js'
+import { type Generator, startGenerator } from './load.js'
 import { describeMachine, loadOfOthers } from './machine.js'
 import { HELP, type Options, parseOptions } from './options.js'
-import { installPeers } from './peers.js'
+import { buildGateway, installPeers } from './peers.js'
 import { placeProcesses } from './placement.js'
 import { stopAll } from './processes.js'
 import { progress } from './progress.js'
 import { markdown } from './report.js'
-import { type Results, summarise } from './results.js'
+import { problemsOf, type Results, summarise } from './results.js'
 import { expectedSeconds, runRounds } from './rounds.js'
-import { catalogue, chooseScenarios } from './scenarios/catalogue.js'
+import { catalogue } from './scenarios/catalogue.js'
 import type { Gate, Scenario } from './scenarios/scenario.js'
-import { type Stack, startStack } from './stack.js'
+import { select, type Selection } from './selection.js'
+import { shapes } from './shapes/catalogue.js'
+import { runShapes } from './shapes/run-shapes.js'
+import { startStack } from './stack.js'
 import { svg } from './plot.js'
-import { verify } from './verify.js'
 
-const SET_UP_MS = 120_000
+const SET_UP_MS = 180_000
 const BUSY_LOAD = 0.5
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'compare') return runCompare(args.slice(1))
   const options = parseOptions(args)
   if (options === null) {
-    console.log(`${HELP}\n\nscenarios: ${catalogue.map(({ name }) => name).join(', ')}`)
+    console.log(`${HELP}\n\nscenarios: ${namesOf(catalogue)}\nshapes: ${namesOf(shapes)}`)
     return 0
   }
-  const scenarios = chooseScenarios(options.only)
+  const selection = select(options, catalogue, shapes)
+  for (const { name, reason } of selection.notRun) console.log(`not run: ${name}: ${reason}`)
   installPeers()
-  const expectedMs = expectedSeconds(options, scenarios) * 1_000
+  buildGateway(join(import.meta.dirname, '..'))
+  const expectedMs = 1_000 * secondsOf(options, selection)
   endAfter(SET_UP_MS + expectedMs * 1.5)
 
-  const results = await measure(options, scenarios, args, expectedMs)
+  const results = await measure(options, selection, args, expectedMs)
   write(results)
-  console.log(
-    `\n${markdown(results)
-      .split('\n')
-      .filter(line => line.startsWith('|'))
-      .join('\n')}`
-  )
+  console.log(`\n${tables(markdown(results))}`)
   console.log('\nwritten to bench/results/: latest.json, latest.md, latest.svg')
-  const errors = Object.entries(results.scenarios).filter(([, scenario]) => scenario.errors > 0)
-  for (const [name, scenario] of errors) console.error(`${name}: ${scenario.errors} failed requests`)
-  return errors.length === 0 ? 0 : 1
+  const problems = problemsOf(results)
+  for (const problem of problems) console.error(problem)
+  return problems.length === 0 ? 0 : 1
+}
+
+function namesOf(each: readonly { readonly name: string }[]): string {
+  return each.map(({ name }) => name).join(', ')
+}
+
+function secondsOf(options: Options, { scenarios, shapes: chosen }: Selection): number {
+  const ofShapes = chosen.reduce((sum, shape) => sum + shape.seconds(options), 0)
+  return ofShapes + (scenarios.length === 0 ? 0 : expectedSeconds(options, scenarios))
 }
 
 async function measure(
   options: Options,
-  scenarios: readonly Scenario[],
+  selection: Selection,
   args: readonly string[],
   expectedMs: number
 ): Promise<Results> {
@@ -61,24 +72,28 @@ async function measure(
   if (loadBefore > BUSY_LOAD)
     console.log(`this machine is already busy (load ${loadBefore.toFixed(1)}): expect a wide spread`)
   const stack = await startStack(placement)
-  const gates = await openGates(scenarios, stack)
-  const generator = await startGenerator()
-  console.log(`${scenarios.length} scenarios proven; measuring for about ${Math.ceil(expectedMs / 60_000)} min`)
-  const slots = await runRounds({ options, stack, generator, gates, onSlot: progress(options.rounds) })
+  const gateOf = createGates(stack)
+  const gates = new Map<Scenario, Gate>()
+  for (const scenario of selection.scenarios) gates.set(scenario, await gateOf(scenario))
+  const generator: Generator = await startGenerator()
+  console.log(`${gates.size} scenarios proven; measuring for about ${Math.ceil(expectedMs / 60_000)} min`)
+
+  const onSlot = progress(options.rounds)
+  const slots = gates.size === 0 ? [] : await runRounds({ options, stack, generator, gates, onSlot })
+  const measured = await runShapes(selection.shapes, { options, stack, generator, gateOf })
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
-  return summarise(slots, describeMachine(stack, command, loadBefore), options.rounds)
+  return {
+    ...summarise(slots, describeMachine(stack, command, loadBefore), options.rounds),
+    shapes: measured,
+    not_run: selection.notRun
+  }
 }
 
-async function openGates(scenarios: readonly Scenario[], stack: Stack): Promise<Map<Scenario, Gate>> {
-  const opened = new Map<Scenario['open'], Gate>()
-  const gates = new Map<Scenario, Gate>()
-  for (const scenario of scenarios) {
-    const gate = opened.get(scenario.open) ?? (await scenario.open(stack))
-    opened.set(scenario.open, gate)
-    gates.set(scenario, gate)
-    await verify(scenario, gate, stack.sessions)
-  }
-  return gates
+function tables(page: string): string {
+  return page
+    .split('\n')
+    .filter(line => /^(\||## )/.test(line))
+    .join('\n')
 }
 
 function write(results: Results): void {

@@ -1,4 +1,6 @@
-/** Writes the sessions where each gate looks for them: a database of its own for each, and Better Auth's Redis storage. */
+/**
+ * Writes the sessions where each gate looks for them: a database of its own for each, and Better Auth's Redis storage.
+ */
 import type { Redis } from 'ioredis'
 import postgres from 'postgres'
 import type { SeededSession } from './sessions.js'

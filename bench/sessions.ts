@@ -2,6 +2,8 @@
 import { createHash, createHmac } from 'node:crypto'
 
 export const SECRET = 'a-secret-of-the-benchmark-and-of-nothing-else'
+/** Not the one the cookies are checked with. */
+export const OTHER_SECRET = 'some-other-secret-of-the-same-length-or-so'
 export const COOKIE_NAME = 'better-auth.session_token'
 
 const COUNT = 10_000
@@ -33,11 +35,16 @@ export function seededSessions(): SeededSession[] {
   })
 }
 
-/** Who asks, and in which order: a thousand in turn, or all of them, a fifth making four fifths of the requests. */
-export type Traffic = 'rotation' | 'eighty-twenty'
+/**
+ * Who asks, and in which order: a thousand in turn; all of them, a fifth making four fifths of the requests; or the
+ * thousand with cookies that somebody else signed.
+ */
+export type Traffic = 'rotation' | 'eighty-twenty' | 'forged'
 
 export function sessionsOf(traffic: Traffic, sessions: readonly SeededSession[]): readonly SeededSession[] {
-  if (traffic === 'rotation') return sessions.slice(0, IN_ROTATION)
+  const rotation = sessions.slice(0, IN_ROTATION)
+  if (traffic === 'rotation') return rotation
+  if (traffic === 'forged') return rotation.map(each => ({ ...each, cookie: cookieOf(each.token, OTHER_SECRET) }))
   const busy = Math.floor(BUSY * sessions.length)
   const random = numbers()
   return Array.from({ length: DRAWS }, () => {
@@ -58,7 +65,7 @@ function numbers(): () => number {
   }
 }
 
-/** `secret` differs from `SECRET` for a forged one. */
+/** `secret` is `OTHER_SECRET` for a forged one. */
 export function cookieOf(token: string, secret: string): string {
   const signature = createHmac('sha256', secret).update(token).digest('base64')
   return `${COOKIE_NAME}=${encodeURIComponent(`${token}.${signature}`)}`

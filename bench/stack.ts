@@ -12,7 +12,22 @@ import { type SeededSession, seededSessions } from './sessions.js'
 
 const PASSWORD = 'bench'
 
-const STORES = ['gateway', 'gateway_shared', 'better_auth', 'better_auth_redis'] as const
+const STORES = [
+  'gateway',
+  'gateway_shared',
+  'gateway_workers',
+  'nginx_door',
+  'caddy_door',
+  'better_auth',
+  'better_auth_redis',
+  'ttl_cache',
+  'auth_service',
+  'cold',
+  'revoked',
+  'flooded',
+  'small',
+  'large'
+] as const
 export type StoreName = (typeof STORES)[number]
 
 export interface Stack {
@@ -56,7 +71,13 @@ async function startPostgres(folder: string): Promise<{ url: (name: string) => s
   const dataDir = join(folder, 'postgres')
   await createCluster(binaries, dataDir, PASSWORD)
   const port = await freePort()
-  const pid = await launch(binaries, { dataDir, logFile: join(folder, 'postgres.log'), port })
+  const pid = await launch(binaries, {
+    dataDir,
+    logFile: join(folder, 'postgres.log'),
+    port,
+    // Every gate has a pool of its own, and most are open at the same time.
+    settings: { max_connections: 300 }
+  })
   onEnd(() => stopPostmaster(pid))
 
   const url = (name: string) => `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/${name}`

@@ -1,6 +1,6 @@
 /** Proof that a scenario does the work it is measured for: who is let in, who is not, and what the upstream learns. */
 import type { Gate, Scenario } from './scenarios/scenario.js'
-import { cookieOf, type SeededSession } from './sessions.js'
+import { cookieOf, OTHER_SECRET, type SeededSession } from './sessions.js'
 
 const SAMPLE = 5
 
@@ -15,7 +15,7 @@ export async function verify(scenario: Scenario, gate: Gate, sessions: readonly 
   const stranger = scenario.guarded ? 401 : 200
   expect(scenario, 'status without a cookie', await statusOf(url, {}), stranger)
   const [victim] = sessions
-  const forged = cookieOf(victim?.token ?? '', 'some-other-secret-of-the-same-length-or-so')
+  const forged = cookieOf(victim?.token ?? '', OTHER_SECRET)
   expect(scenario, 'status with a forged cookie', await statusOf(url, { cookie: forged }), stranger)
 }
 

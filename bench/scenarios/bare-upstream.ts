@@ -7,5 +7,6 @@ export const bareUpstream: Scenario = {
   path: '/orders/7',
   guarded: false,
   source: null,
-  open: async ({ upstream }) => ({ origin: upstream.url, pid: null, lookups: null, tidy: async () => undefined })
+  onlyInFull: true,
+  open: async ({ upstream }) => ({ origin: upstream.url, pids: [], lookups: null, tidy: async () => undefined })
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { failure, reportedPort, start } from '../processes.js'
 import { seedDatabase, seedSecondaryStorage } from '../seed.js'
-import { SECRET } from '../sessions.js'
+import { SECRET, sessionsOf } from '../sessions.js'
 import { server, type Stack, type StoreName } from '../stack.js'
 import { type Gate, plainGate, type Scenario } from './scenario.js'
 
@@ -15,13 +15,13 @@ export const betterAuthGetSession: Scenario = {
   open: async stack => {
     const env = await prepare(stack, 'better_auth', {})
     await seedDatabase(env.DATABASE_URL, 'public', stack.sessions)
-    return openBetterAuth(stack, env)
+    return openGuarded(stack, 'better-auth', env)
   }
 }
 
 export const betterAuthRedis: Scenario = {
   name: 'better-auth-redis',
-  what: 'the same with its secondaryStorage on Redis (ioredis)',
+  what: 'F0 + stock Better Auth getSession per request, its secondaryStorage on Redis (ioredis), no log',
   path: '/orders/7',
   guarded: true,
   source: null,
@@ -33,7 +33,42 @@ export const betterAuthRedis: Scenario = {
     const redis = new Redis(url)
     await seedSecondaryStorage(redis, stack.sessions)
     await redis.quit()
-    return openBetterAuth(stack, env)
+    return openGuarded(stack, 'better-auth', env)
+  }
+}
+
+export const ttlCache: Scenario = {
+  name: 'ttl-cache',
+  what: 'F0 + one Redis GET, getSession where it misses, five minutes: a sign-out takes as long to be in force',
+  path: '/orders/7',
+  guarded: true,
+  source: null,
+  onlyInFull: true,
+  open: async stack => {
+    const env = await prepare(stack, 'ttl_cache', { CACHE_URL: stack.redisUrl('ttl_cache') })
+    await seedDatabase(env.DATABASE_URL, 'public', stack.sessions)
+    const gate = await openGuarded(stack, 'ttl-cache', env)
+    // Its five minutes outlast the measurement: hits are measured, not the filling.
+    for (const { cookie } of sessionsOf('rotation', stack.sessions)) {
+      const response = await fetch(`${gate.origin}/orders/7`, { headers: { cookie } })
+      await response.arrayBuffer()
+    }
+    return gate
+  }
+}
+
+export const httpCall: Scenario = {
+  name: 'http-call',
+  what: "F0 + fetch of another process's /api/auth/get-session per request; processor time is that of both",
+  path: '/orders/7',
+  guarded: true,
+  source: null,
+  open: async stack => {
+    const env = await prepare(stack, 'auth_service', {})
+    await seedDatabase(env.DATABASE_URL, 'public', stack.sessions)
+    const service = await openGuarded(stack, 'auth-service', env)
+    const front = await openGuarded(stack, 'http-call', { ...env, AUTH_SERVICE: service.origin })
+    return { ...front, pids: [...front.pids, ...service.pids] }
   }
 }
 
@@ -53,8 +88,9 @@ async function prepare(stack: Stack, store: StoreName, extra: Readonly<Record<st
   return env
 }
 
-async function openBetterAuth(stack: Stack, env: Environment): Promise<Gate> {
-  const command = [...stack.placement.gatePrefix, process.execPath, server('better-auth')]
-  const started = await start({ name: 'better-auth', command, ipc: true, env })
+/** On the gate's core, as everything that works for the request before the upstream does. */
+async function openGuarded(stack: Stack, name: string, env: Environment & Record<string, string>): Promise<Gate> {
+  const command = [...stack.placement.gatePrefix, process.execPath, server(name)]
+  const started = await start({ name, command, ipc: true, env })
   return plainGate(await reportedPort(started), started.pid)
 }

@@ -1,4 +1,4 @@
-import { reportedPort, start } from '../processes.js'
+import { reportedPort, type Started, start } from '../processes.js'
 import { server, type Stack } from '../stack.js'
 import { type Gate, plainGate, type Scenario } from './scenario.js'
 
@@ -8,11 +8,11 @@ export const httpProxy: Scenario = {
   path: '/orders/7',
   guarded: false,
   source: null,
-  open: openHttpProxy
+  open: launchHttpProxy
 }
 
-async function openHttpProxy({ placement, upstream }: Stack): Promise<Gate> {
+export async function launchHttpProxy({ placement, upstream }: Stack): Promise<Gate & Started> {
   const command = [...placement.gatePrefix, process.execPath, server('http-proxy')]
   const started = await start({ name: 'http-proxy', command, ipc: true, env: { UPSTREAM: upstream.url } })
-  return plainGate(await reportedPort(started), started.pid)
+  return { ...plainGate(await reportedPort(started), started.pid), ...started }
 }

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Measurement } from '../../../bench/load.js'
 import { svg } from '../../../bench/plot.js'
 import { markdown } from '../../../bench/report.js'
-import { summarise } from '../../../bench/results.js'
+import { problemsOf, summarise } from '../../../bench/results.js'
 import type { Slot } from '../../../bench/rounds.js'
 import { catalogue, reference } from '../../../bench/scenarios/catalogue.js'
 import type { Scenario } from '../../../bench/scenarios/scenario.js'
@@ -13,7 +13,7 @@ const stock = catalogue.find(({ name }) => name === 'better-auth-get-session') a
 
 function measured(rps: number, more: Partial<Measurement> = {}): Measurement {
   const errors = { connection: 0, timeout: 0, status: 0, dropped: 0 }
-  return { requests: rps, rps, p50: 1_000, p99: 5_000, cpu: {}, errors, ...more }
+  return { requests: rps, rps, p50: 1_000, p99: 5_000, cpu: {}, statuses: {}, errors, ...more }
 }
 
 /** One round: the reference at `base`, ours and Better Auth's beside it. */
@@ -66,6 +66,41 @@ t.test('a gate whose core was not full is marked as held back by its surrounding
   t.equal(results.scenarios['gateway-redis']?.limit, 'surroundings')
   t.match(markdown(results), /1,000 \(1,000–1,000\) ¹/)
 })
+
+t.test('where autocannon had a core full, autocannon is named as the limit, and what it can send at most', async t => {
+  const cpu = {
+    gate: { usPerRequest: 20, busy: 0.6 },
+    generator: { usPerRequest: 40, busy: 0.97 },
+    upstream: { usPerRequest: 10, busy: 0.2 }
+  }
+  const slot = { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
+  const results = summarise([slot], {}, 1)
+  const page = markdown(results)
+
+  t.equal(results.scenarios['gateway-redis']?.limit, 'generator')
+  t.match(page, /1,000 \(1,000–1,000\) ²/)
+  t.match(page, /autocannon can send 25,000 requests per second and no more/)
+  t.match(page, /shares one with the upstream, 20,000/)
+})
+
+t.test(
+  'what was not run is in the report with the way to have it run, and so is every shape with its problems',
+  async t => {
+    const lost = { unit: 'messages', better: 'lower', median: 3, min: 3, max: 3 } as const
+    const speed = { unit: 'MB/s', better: 'higher', median: 411.5, min: 400, max: 1_500 } as const
+    const shapes = { streams: { what: 'many streams', figures: { lost, speed }, problems: ['3 messages lost'] } }
+    const not_run = [{ name: 'nginx', reason: 'nginx is not installed: apt-get install nginx' }]
+    const results = { ...summarise([slotAt(1)], {}, 1), shapes, not_run }
+    const page = markdown(results)
+
+    t.match(page, '- `nginx`: nginx is not installed: apt-get install nginx')
+    t.match(page, '## streams')
+    t.match(page, '| lost | 3 messages |')
+    t.match(page, '| speed | 412 (400–1500) MB/s |')
+    t.match(page, 'Failed: 3 messages lost.')
+    t.strictSame(problemsOf(results), ['streams: 3 messages lost'])
+  }
+)
 
 t.test('report and plot name every scenario, and the report every ratio and the machine', async t => {
   const results = summarise(round(1, 1_000, 1_200, 100), { cores: 2, versions: { node: '20.20.2' } }, 1)

@@ -23,6 +23,7 @@ const measurement: Measurement = {
   p50: 10,
   p99: 20,
   cpu: {},
+  statuses: {},
   errors: { connection: 0, timeout: 0, status: 0, dropped: 0 }
 }
 
@@ -31,7 +32,7 @@ async function run(scenarios: readonly Scenario[], lookups: Gate['lookups'] = nu
   const orders: Order[] = []
   const gates = new Map(
     scenarios.map(scenario => {
-      const gate: Gate = { origin: `http://${scenario.name}`, pid: null, lookups, tidy: async () => undefined }
+      const gate: Gate = { origin: `http://${scenario.name}`, pids: [], lookups, tidy: async () => undefined }
       return [scenario, gate]
     })
   )
