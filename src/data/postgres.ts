@@ -9,6 +9,11 @@ import { outliveLostTransactions } from './lost-transaction.js'
 
 const LOOKUP_TIMEOUT_MS = 800
 const WRITE_TIMEOUT_MS = 5_000
+/**
+ * One plan for every execution. Left to itself PostgreSQL takes ten tokens for granted where the list is not known,
+ * finds a plan for fewer cheaper, and so plans `= ANY` anew each time: 120 µs of 330 for 16 tokens (2026-11-21).
+ */
+const LOOKUP_SETTINGS = { plan_cache_mode: 'force_generic_plan' }
 const CONNECT_TIMEOUT_S = 2
 const IDLE_TIMEOUT_S = 60
 const RETRIES = 3
@@ -21,7 +26,7 @@ export const POOL_SIZES = { auth: 5, feed: 2, listen: 1, sweep: 1, endLater: 1 }
 const FOREIGN_PARAMETERS = ['pgbouncer', 'schema', 'connection_limit', 'pool_timeout', 'channel_binding']
 
 export function createLookupPool(url: string, max: number): Sql {
-  return connect(url, 'session-gateway', max, LOOKUP_TIMEOUT_MS)
+  return connect(url, 'session-gateway', max, LOOKUP_TIMEOUT_MS, LOOKUP_SETTINGS)
 }
 
 export function createAuthPool(url: string): Sql {
@@ -38,7 +43,13 @@ export function createDirectClient(url: string): Sql {
   return connect(url, 'session-gateway direct', 2, null)
 }
 
-function connect(url: string, name: string, max: number, statementTimeoutMs: number | null): Sql {
+function connect(
+  url: string,
+  name: string,
+  max: number,
+  statementTimeoutMs: number | null,
+  settings: Readonly<Record<string, string>> = {}
+): Sql {
   const pooled = isPooler(url)
   return postgres(withoutForeignParameters(url), {
     max,
@@ -54,6 +65,7 @@ function connect(url: string, name: string, max: number, statementTimeoutMs: num
     connection: {
       application_name: name,
       // PgBouncer refuses settings it does not know; there the client's own deadline has to do.
+      ...(!pooled && settings),
       ...(statementTimeoutMs !== null && !pooled && { statement_timeout: statementTimeoutMs })
     }
   })

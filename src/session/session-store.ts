@@ -1,8 +1,8 @@
 /**
  * The truth: asks PostgreSQL whether a token's session is live. Tokens of one event-loop turn go together, one as a
  * plain prepared statement, several as one `= ANY`; while every slot is busy they gather for the next statement.
- * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100 (2026-11-21): beside two
- * that are under way a third goes out for many tokens, or after a while.
+ * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100 (2026-11-21): so a turn
+ * sends one, at its end, and also what a statement that ended has left waiting goes with that.
  *
  * Nobody joins a statement that was already sent (revocation.md, counterexample 10): whoever comes later for the
  * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
@@ -23,12 +23,6 @@ import { forEach, type StoreWaiter, withoutOld } from './store-waiter.js'
 /** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
 const MAX_BATCH = 500
-/**
- * So many statements go out at once whatever they carry; one more when it carries `MANY`, or `SOON_MS` after the last.
- */
-const AT_ONCE = 2
-const MANY = 32
-const SOON_MS = 5
 const MAX_WAIT_MS = 250
 const SWEEP_MS = 50
 
@@ -40,9 +34,7 @@ export class SessionStore {
   readonly #sent = new Map<string, StoreWaiter | null>()
   readonly #slots: number
   #underWay = 0
-  #lastSentAt = 0
   #scheduled = false
-  #held = false
   #sweeping = false
 
   /** `slots`: how many statements may be under way at once; no more than the pool has connections. */
@@ -67,12 +59,7 @@ export class SessionStore {
     if (first === undefined && this.#waiting.size >= MAX_WAITING) return waiter.failed(unavailable('queue_full'))
     waiter.next = first ?? null
     this.#waiting.set(token, waiter)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#sendWaiting()
-    })
+    this.#sendAtEndOfTurn()
   }
 
   /**
@@ -84,12 +71,17 @@ export class SessionStore {
     return count > 0
   }
 
+  #sendAtEndOfTurn(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#sendWaiting()
+    })
+  }
+
   #sendWaiting(): void {
     while (this.#underWay < this.#slots && this.#waiting.size > 0) {
-      if (this.#isTooSoon()) {
-        this.#sendSoon()
-        break
-      }
       const batch: StoreWaiter[] = []
       for (const [token, waiter] of this.#waiting) {
         batch.push(waiter)
@@ -102,35 +94,18 @@ export class SessionStore {
     if (this.#waiting.size > 0) this.#sweepLater()
   }
 
-  #isTooSoon(): boolean {
-    if (this.#underWay < AT_ONCE || this.#waiting.size >= MANY) return false
-    return performance.now() - this.#lastSentAt < SOON_MS
-  }
-
-  /** For the case that none of those under way is answered before. */
-  #sendSoon(): void {
-    if (this.#held) return
-    this.#held = true
-    setTimeout(() => {
-      this.#held = false
-      this.#sendWaiting()
-    }, SOON_MS)
-  }
-
   async #send(batch: readonly StoreWaiter[]): Promise<void> {
     this.#underWay++
     const askedAt = performance.now()
-    this.#lastSentAt = askedAt
     let unanswered = batch
     try {
       const { single, batch: many, replaced } = this.#query
       const [only] = batch
-      // `= ANY` with one token takes twice as long as the plain statement (501 against 233 µs, 2026-11-20).
+      // For one token the plain statement: among few users PostgreSQL takes 67 µs for it, 140 for `= ANY` (2026-11-21).
       unanswered = await (batch.length === 1 && only !== undefined
         ? this.#ask(single, only.token, batch)
         : this.#ask(many, tokensOf(batch), batch))
       if (replaced !== null && unanswered.length > 0) {
-        this.#sendWaiting()
         unanswered = await this.#ask(replaced, tokensOf(unanswered), unanswered)
       }
       for (const first of unanswered) forEach(first, waiter => waiter.found(null, askedAt))
@@ -140,14 +115,16 @@ export class SessionStore {
     }
     this.#underWay--
     for (const { token } of unanswered) this.#release(token)
-    this.#sendWaiting()
+    if (this.#waiting.size > 0) this.#sendAtEndOfTurn()
   }
 
   /** The statement that was sent for it has ended: whoever came too late for it goes with the next. */
   #release(token: string): void {
     const late = this.#sent.get(token) ?? null
     this.#sent.delete(token)
-    if (late !== null) this.#waiting.set(token, late)
+    if (late === null) return
+    this.#waiting.set(token, late)
+    this.#sendAtEndOfTurn()
   }
 
   /** Answers those whose token has a row; returns the others. */

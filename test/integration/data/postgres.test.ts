@@ -16,6 +16,18 @@ t.test('connections to PostgreSQL', async t => {
     t.same(await sql`select 1 as n`, [{ n: 1 }], 'the connection is good afterwards')
   })
 
+  t.test('a look-up is planned once and not each time', async t => {
+    const sql = createLookupPool(server.url, 1)
+    t.teardown(() => sql.end({ timeout: 1 }))
+    const text = 'select relname from pg_class where relname = any($1::text[])'
+    for (let i = 0; i < 8; i++) await sql.unsafe(text, ['{pg_class}'], { prepare: true })
+
+    const plans = await sql`
+      select generic_plans::int as once, custom_plans::int as anew from pg_prepared_statements where statement = ${text}`
+
+    t.same(plans, [{ once: 8, anew: 0 }])
+  })
+
   t.test('look-ups do not wait for what Better Auth is doing (R69)', async t => {
     const [lookups, writes] = [createLookupPool(server.url, 1), createAuthPool(server.url)]
     t.teardown(() => Promise.all([lookups.end({ timeout: 0 }), writes.end({ timeout: 0 })]))
