@@ -3,7 +3,8 @@ import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { ConfigError } from './errors.js'
 import { type Route, RouteTable } from './routes/route-table.js'
-import type { Upstream, Upstreams } from './upstream/upstream-pool.js'
+import type { Upstream } from './upstream/upstream-pool.js'
+import type { Upstreams } from './upstream/upstreams.js'
 
 export interface Routing {
   readonly gateway: GatewayFile

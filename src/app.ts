@@ -27,7 +27,7 @@ import type { RouteTable } from './routes/route-table.js'
 import { createCredentialReader } from './session/credential.js'
 import { SessionResolver } from './session/resolve-session.js'
 import { SessionCookies } from './upstream/session-cookies.js'
-import { Upstreams } from './upstream/upstream-pool.js'
+import { Upstreams } from './upstream/upstreams.js'
 import { upstreamEvents, upstreamLevels, upstreamsHealth } from './upstream-report.js'
 
 export interface App {

@@ -1,11 +1,11 @@
 /**
  * How often, how soon and how many in all: the calls of one upstream that are made again. A budget keeps them from
- * doubling the load of a service that is going down: over ten seconds one extra call for ten calls, and ten more so
- * that a quiet gateway may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
+ * doubling the load of a service that is going down: over ten seconds one extra call for ten calls, and five where that
+ * is less, so that a quiet gateway may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
  */
 const SECONDS = 10
 const SHARE = 0.1
-const ALWAYS = 10
+const ALWAYS = 5
 const FIRST_DELAY_MS = 25
 const LONGEST_DELAY_MS = 1000
 
@@ -42,7 +42,7 @@ export class Retries {
   /** One extra call, if the budget has it. */
   spend(): boolean {
     const cell = this.#cellAt(performance.now())
-    if (sum(this.#extra) >= ALWAYS + SHARE * sum(this.#calls)) return false
+    if (sum(this.#extra) >= Math.max(ALWAYS, SHARE * sum(this.#calls))) return false
     this.#extra[cell] = (this.#extra[cell] as number) + 1
     this.#onSpent()
     return true

@@ -1,12 +1,13 @@
 /**
- * The services behind the gateway: which target takes a call, and what happens when none is free.
+ * One service behind the gateway: which target takes a call, and what happens when none is free.
  * A call waits in a queue that is bounded in length and in time, so an upstream that hangs costs its own
  * callers a 503 and nobody else anything.
  *
  * A target that is out gets nothing, unless all are: then each gets its share as if nothing were known (Envoy's
  * panic mode, at 0 % rather than 50 %). Refusing would save the callers a wait that the connect timeout and the
  * queue bound already, and it would make an outage longer than it is, or one of what is none: a health path that
- * fails everywhere with a database they share, a resolver of ours that hiccups. So a single target is never refused.
+ * fails everywhere with a database they share, a resolver of ours that hiccups. Except those that take calls and lose
+ * them: who does nothing but try again would keep such a service down (K22).
  */
 import type { UpstreamConfig } from '../config/gateway-file.js'
 import type { GatewayError } from '../errors.js'
@@ -73,7 +74,9 @@ export class Upstream {
 
   /** Sends the call at once, lets it wait, or refuses it with UPSTREAM_OVERLOADED. */
   submit(call: Call): void {
-    const connection = this.#pick(call.avoid).take()
+    const target = this.#pick(call.avoid)
+    if (target === null) return call.refuse(overloaded('breaker_open'))
+    const connection = target.take()
     if (connection !== null) call.send(connection)
     else if (this.#waiting.size >= MAX_WAITING) call.refuse(overloaded('queue_full'))
     else {
@@ -106,8 +109,8 @@ export class Upstream {
     if (this.#waiting.size === 0) return
     const [call] = this.#waiting.keys()
     if (call === undefined) return
-    const free = this.#pick(call.avoid).take()
-    if (free === null) return
+    const free = this.#pick(call.avoid)?.take()
+    if (free === undefined || free === null) return
     this.withdraw(call)
     call.send(free)
   }
@@ -118,10 +121,11 @@ export class Upstream {
     await Promise.all(this.#targets.map(target => target.close()))
   }
 
-  /** The least loaded of those that are well; one that is due for a try comes first. Ties go round. */
-  #pick(avoid: Target | null): Target {
+  /** The least loaded of those that are well; one that is due for a try comes first. Ties go round. Null: none. */
+  #pick(avoid: Target | null): Target | null {
     const targets = this.#targets
-    if (targets.length === 1) return targets[0] as Target
+    const [only] = targets
+    if (targets.length === 1 && only?.health.out === false) return only
     const turn = this.#turn++
     let best: Target | null = null
     let least = Number.POSITIVE_INFINITY
@@ -141,10 +145,12 @@ export class Upstream {
     return avoid !== null && !avoid.health.out ? avoid : this.#whenAllAreOut(avoid, turn)
   }
 
-  #whenAllAreOut(avoid: Target | null, turn: number): Target {
-    const others = this.#targets.filter(target => target !== avoid)
-    let best = others[turn % others.length] as Target
-    for (const target of others) if (target.running < best.running) best = target
+  #whenAllAreOut(avoid: Target | null, turn: number): Target | null {
+    const open = this.#targets.filter(({ health }) => !health.breaks)
+    const others = open.filter(target => target !== avoid)
+    const choice = others.length > 0 ? others : open
+    let best = choice[turn % choice.length] ?? null
+    for (const target of choice) if (best !== null && target.running < best.running) best = target
     return best
   }
 }
@@ -152,46 +158,4 @@ export class Upstream {
 function hostAndPort(origin: string): string {
   const { hostname, port, protocol } = new URL(origin)
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`
-}
-
-export class Upstreams {
-  #configs = new Map<string, string>()
-  #upstreams = new Map<string, Upstream>()
-  readonly #events: UpstreamEvents
-
-  constructor(configs: readonly UpstreamConfig[], events: UpstreamEvents) {
-    this.#events = events
-    this.replace(configs)
-  }
-
-  get all(): readonly Upstream[] {
-    return [...this.#upstreams.values()]
-  }
-
-  /** Looked up once when the routes are compiled. Throws for a name the configuration check let through. */
-  get(name: string): Upstream {
-    const upstream = this.#upstreams.get(name)
-    if (upstream === undefined) throw new Error(`no upstream is called ${name}`)
-    return upstream
-  }
-
-  /** Another set of upstreams in force from now on. An unchanged one keeps its connections; running calls go on. */
-  replace(configs: readonly UpstreamConfig[]): void {
-    const before = { configs: this.#configs, upstreams: this.#upstreams }
-    this.#configs = new Map(configs.map(config => [config.name, JSON.stringify(config)]))
-    this.#upstreams = new Map(
-      configs.map(config => {
-        const same = before.configs.get(config.name) === this.#configs.get(config.name)
-        return [config.name, (same && before.upstreams.get(config.name)) || new Upstream(config, this.#events)]
-      })
-    )
-    for (const [name, upstream] of before.upstreams) {
-      if (this.#upstreams.get(name) !== upstream) void upstream.close()
-    }
-  }
-
-  /** Resolves when idle connections are closed. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#upstreams.values()].map(upstream => upstream.close()))
-  }
 }

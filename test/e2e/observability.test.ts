@@ -17,8 +17,9 @@ t.test('health: a bare word outside, the parts inside', async t => {
     t.match(await outside.text(), /^\w+$/)
     t.equal((await fetch(gateway.origin + path, { method: 'HEAD' })).status, 200, `HEAD ${path}`)
   }
-  const inside = await ops(gateway, '/readyz')
-  t.match(await inside.json(), {
+  const inside = async () => (await ops(gateway, '/readyz')).json() as Promise<{ cache: { ok: boolean } }>
+  await eventually(async () => (await inside()).cache.ok, 'PostgreSQL and Redis have been compared')
+  t.match(await inside(), {
     ready: true,
     draining: false,
     postgres: { ok: true },

@@ -13,7 +13,7 @@ import { type RequestFacts, requestHeaders } from '../../src/upstream/request-he
 import type { AnswerPolicy } from '../../src/upstream/response-headers.js'
 import { SessionCookies } from '../../src/upstream/session-cookies.js'
 import type { TargetChange } from '../../src/upstream/upstream-events.js'
-import { Upstreams } from '../../src/upstream/upstream-pool.js'
+import { Upstreams } from '../../src/upstream/upstreams.js'
 
 export interface ProxyOptions {
   readonly upstream?: Partial<UpstreamConfig>

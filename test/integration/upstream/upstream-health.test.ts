@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import t from 'tap'
 import { upstreamLevels, upstreamsHealth } from '../../../src/upstream-report.js'
 import type { TargetChange } from '../../../src/upstream/upstream-events.js'
-import { Upstreams } from '../../../src/upstream/upstream-pool.js'
+import { Upstreams } from '../../../src/upstream/upstreams.js'
 import { eventually } from '../../support/eventually.js'
 import { startProxy, upstreamConfig } from '../../support/proxy.js'
 import { startUpstream } from '../../support/upstream.js'
@@ -99,12 +99,44 @@ t.test('the answers a target gives itself do not put it out, failures of the exc
   for (let i = 0; i < 8; i++) t.equal(await ask(proxy.port, '/__fault/status/503'), 503)
   t.strictSame(proxy.changes, [])
   for (let i = 0; i < 4; i++) t.equal(await ask(proxy.port, '/__fault/reset'), 502)
-  t.equal(await ask(proxy.port, '/x'), 200, 'not in a row')
-  for (let i = 0; i < 4; i++) t.equal(await ask(proxy.port, '/__fault/reset'), 502)
-  t.strictSame(proxy.changes, [])
+  for (let i = 0; i < 6; i++) t.equal(await ask(proxy.port, '/x'), 200)
+  t.equal(await ask(proxy.port, '/__fault/reset'), 502)
+  t.strictSame(proxy.changes, [], 'more are answered than fail')
   t.equal(await ask(proxy.port, '/__fault/reset'), 502)
   t.match(proxy.changes, [{ out: true }])
-  t.equal(await ask(proxy.port, '/x'), 200, 'the only one is asked all the same')
+})
+
+t.test('who takes calls and loses them gets none for a while, then one at a time (K22)', async t => {
+  const target = await startUpstream(t)
+  const proxy = await startProxy(t, target.origin)
+  for (let i = 0; i < 5; i++) t.equal(await ask(proxy.port, '/__fault/reset'), 502)
+  t.match(proxy.changes, [{ out: true }])
+  const heard = target.received.length
+
+  const answer = await fetch(`http://127.0.0.1:${proxy.port}/x`)
+  t.equal(answer.status, 503)
+  t.equal(answer.headers.get('retry-after'), '1')
+  t.match(await answer.json(), { code: 'UPSTREAM_OVERLOADED' })
+  t.equal(target.received.length, heard, 'it was not asked')
+
+  await eventually(async () => (await ask(proxy.port, '/__fault/reset')) === 502, 'one tries')
+  t.equal(target.received.length, heard + 1)
+  t.equal(await ask(proxy.port, '/x'), 503, 'and failed: nobody else for two seconds')
+  await eventually(async () => (await ask(proxy.port, '/x')) === 200, 'the next one is answered')
+  t.equal(await ask(proxy.port, '/x'), 200)
+  t.match(proxy.changes, [{ out: true }, { out: false, reason: 'answered' }])
+})
+
+t.test('who cannot be reached is asked all the same, and answers as soon as it is there', async t => {
+  const gone = await startUpstream(null)
+  await gone.close()
+  const proxy = await startProxy(t, gone.origin)
+  for (let i = 0; i < 6; i++) t.equal(await ask(proxy.port, '/x'), 502)
+  t.match(proxy.changes, [{ out: true, reason: 'econnrefused' }])
+
+  await startUpstream(t, { port: gone.port })
+
+  t.equal(await ask(proxy.port, '/x'), 200)
 })
 
 t.test('a reload ends the checks of what is gone; readiness and gauges tell how many are left', async t => {
