@@ -1,8 +1,8 @@
 /**
  * The truth: asks PostgreSQL whether a token's session is live. Tokens of one event-loop turn go together, one as a
  * plain prepared statement, several as one `= ANY`; while every slot is busy they gather for the next statement.
- * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100 (2026-11-21): so a turn
- * sends one, at its end, and also what a statement that ended has left waiting goes with that.
+ * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100, and one after the other
+ * they keep to warm connections: so beside one that is under way the next waits a while for company (2026-11-21).
  *
  * Nobody joins a statement that was already sent (revocation.md, counterexample 10): whoever comes later for the
  * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
@@ -23,6 +23,8 @@ import { forEach, type StoreWaiter, withoutOld } from './store-waiter.js'
 /** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
 const MAX_BATCH = 500
+/** A statement goes out beside others when none was sent for so long. */
+const SOON_MS = 5
 const MAX_WAIT_MS = 250
 const SWEEP_MS = 50
 
@@ -34,7 +36,9 @@ export class SessionStore {
   readonly #sent = new Map<string, StoreWaiter | null>()
   readonly #slots: number
   #underWay = 0
+  #lastSentAt = 0
   #scheduled = false
+  #held = false
   #sweeping = false
 
   /** `slots`: how many statements may be under way at once; no more than the pool has connections. */
@@ -82,6 +86,10 @@ export class SessionStore {
 
   #sendWaiting(): void {
     while (this.#underWay < this.#slots && this.#waiting.size > 0) {
+      if (this.#underWay > 0 && performance.now() - this.#lastSentAt < SOON_MS) {
+        this.#sendSoon()
+        break
+      }
       const batch: StoreWaiter[] = []
       for (const [token, waiter] of this.#waiting) {
         batch.push(waiter)
@@ -94,9 +102,20 @@ export class SessionStore {
     if (this.#waiting.size > 0) this.#sweepLater()
   }
 
+  /** For the case that none of those under way is answered before. */
+  #sendSoon(): void {
+    if (this.#held) return
+    this.#held = true
+    setTimeout(() => {
+      this.#held = false
+      this.#sendWaiting()
+    }, SOON_MS)
+  }
+
   async #send(batch: readonly StoreWaiter[]): Promise<void> {
     this.#underWay++
     const askedAt = performance.now()
+    this.#lastSentAt = askedAt
     let unanswered = batch
     try {
       const { single, batch: many, replaced } = this.#query
