@@ -3,7 +3,7 @@
  * with its log (to a file) and its metrics on.
  */
 import { once } from 'node:events'
-import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { failure, type Started, start } from '../processes.js'
@@ -46,7 +46,7 @@ export async function launchGateway(
 ): Promise<GatewayGate> {
   const env = { ...(await environment(stack, store)), ...variables }
   const log = join(stack.folder, `${store}-${env.PORT}.log`)
-  const command = [...stack.placement.gatePrefix, process.execPath, ...(await shippedFlags()), join(dist, 'server.js')]
+  const command = [...stack.placement.gatePrefix, process.execPath, join(dist, 'server.js')]
   const started = await start({ name: store, command, env, stdoutFile: log })
   return {
     ...started,
@@ -55,12 +55,6 @@ export async function launchGateway(
     lookups: () => countLookups(`http://127.0.0.1:${env.OPS_PORT}/metrics`),
     tidy: () => truncate(log)
   }
-}
-
-/** Those of Node that `npm start` gives. */
-async function shippedFlags(): Promise<string[]> {
-  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } }
-  return scripts.start.split(' ').filter(word => word.startsWith('--'))
 }
 
 async function environment(stack: Stack, store: StoreName) {

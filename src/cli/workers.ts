@@ -24,8 +24,6 @@ export interface Workers {
 /** A worker that dies as soon as it is born must not keep a core busy. */
 const REBIRTH_MS = 1_000
 const HEALTH_MS = 1_000
-/** As `npm start` and the image have it; here for whoever starts the first process in another way. */
-const YOUNG_GENERATION = '--max-semi-space-size=64'
 const HEALTH_QUESTION = 'session-gateway:health?'
 const HEALTH_ANSWER = 'session-gateway:health'
 
@@ -37,7 +35,6 @@ interface HealthAnswer {
 export function createWorkers(env: Env, local: LocalParts, log: Logger): Workers {
   let closing = false
   const variables = inherited(env, local)
-  cluster.setupPrimary({ execArgv: workerArguments() })
   const metrics = new AggregatorRegistry()
   const privateListener = createPrivateListener({
     log,
@@ -80,11 +77,6 @@ export function answerFirstProcess(app: App): void {
       process.send?.(answer)
     })
   })
-}
-
-function workerArguments(): string[] {
-  const isSet = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some(each => /semi[-_]space/.test(each))
-  return isSet ? process.execArgv : [...process.execArgv, YOUNG_GENERATION]
 }
 
 /** Only what was made here: everything else a worker reads as this process did. */

@@ -29,9 +29,7 @@ routes:
 `
 )
 const { url: DATABASE_URL } = await migratedPostgres(t)
-// As npm start does: a young generation that may grow.
-const env = { DATABASE_URL, BETTER_AUTH_SECRET: SECRET, NODE_OPTIONS: '--max-semi-space-size=64' }
-const gateway = await spawnGateway(t, folder, env)
+const gateway = await spawnGateway(t, folder, { DATABASE_URL, BETTER_AUTH_SECRET: SECRET })
 await isUp(gateway)
 
 async function residentBytes(): Promise<number> {
