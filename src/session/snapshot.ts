@@ -3,6 +3,15 @@
  * that were running (xip). Those of one server follow each other: what one sees, every later one sees.
  */
 
+/** Whether PostgreSQL takes the text for a snapshot: 0 < xmin <= xip in order < xmax. */
+export function isSnapshot(text: string): boolean {
+  const [, xmin, xmax, xip] = /^([1-9]\d{0,19}):([1-9]\d{0,19}):((?:\d{1,20}(?:,(?!$)|$))*)$/.exec(text) ?? []
+  if (xmin === undefined || xmax === undefined || xip === undefined) return false
+  const running = xip === '' ? [] : xip.split(',').map(BigInt)
+  const inOrder = [BigInt(xmin), ...running, BigInt(xmax)]
+  return inOrder.every((id, i) => i === 0 || id >= (inOrder[i - 1] as bigint)) && running.at(-1) !== BigInt(xmax)
+}
+
 /** Whether that snapshot sees the transaction of a row; '' sees none. */
 export function seenBy(snapshot: string): (row: { readonly xid: string }) => boolean {
   const { xmax, xip } = parse(snapshot)

@@ -1,6 +1,7 @@
 /** What a snapshot of PostgreSQL sees, and which of two came first. */
 import t from 'tap'
-import { earlier, seenBy } from '../../../src/session/snapshot.js'
+import { parseState } from '../../../src/session/cache-state.js'
+import { earlier, isSnapshot, seenBy } from '../../../src/session/snapshot.js'
 
 const sees = (snapshot: string, xid: string) => seenBy(snapshot)({ xid })
 
@@ -29,4 +30,13 @@ t.test('of two snapshots of a server the earlier has the smaller xmax, or more o
       t.equal(earlier(other, one), one)
     }
   }
+})
+
+t.test('what PostgreSQL would refuse is no snapshot, and the state it stands in says nothing', async t => {
+  const good = ['1:1:', '5:10:5,7', '9:10:9', '730:735:730,730,733', '18446744073709551610:18446744073709551614:']
+  const bad = ['', '5:10', '0:1:', '10:5:', '5:10:4', '5:10:10', '5:10:7,6', '5:10:7,', '5:10:,7', '5:10:x', ' 5:10:']
+  for (const text of good) t.equal(isSnapshot(text), true, text)
+  for (const text of bad) t.equal(isSnapshot(text), false, text)
+  t.match(parseState('run', 'db|3|n|12|5:10:7'), { database: 'db', epoch: '3', nonce: 'n', beats: 12, cursor: '5:10:7' })
+  t.match(parseState('run', 'db|3|n|12|10:5:'), { database: '', epoch: '', nonce: '', beats: 0, cursor: '' })
 })
