@@ -5,11 +5,15 @@
 
 /** Whether PostgreSQL takes the text for a snapshot: 0 < xmin <= xip in order < xmax. */
 export function isSnapshot(text: string): boolean {
-  const [, xmin, xmax, xip] = /^([1-9]\d{0,19}):([1-9]\d{0,19}):((?:\d{1,20}(?:,(?!$)|$))*)$/.exec(text) ?? []
-  if (xmin === undefined || xmax === undefined || xip === undefined) return false
+  const [, xmin = '0', xmax = '0', xip = ''] = /^(\d+):(\d+):([\d,]*)$/.exec(text) ?? []
   const running = xip === '' ? [] : xip.split(',').map(BigInt)
-  const inOrder = [BigInt(xmin), ...running, BigInt(xmax)]
-  return inOrder.every((id, i) => i === 0 || id >= (inOrder[i - 1] as bigint)) && running.at(-1) !== BigInt(xmax)
+  let last = BigInt(xmin)
+  if (last === 0n || last > BigInt(xmax)) return false
+  for (const id of running) {
+    if (id < last || id >= BigInt(xmax)) return false
+    last = id
+  }
+  return true
 }
 
 /** Whether that snapshot sees the transaction of a row; '' sees none. */
