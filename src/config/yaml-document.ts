@@ -1,5 +1,5 @@
 /** YAML with places: the plain value of a document, what is wrong with its syntax, and where each part of it stands. */
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml'
 import type { ConfigProblem } from '../errors.js'
 
 export type DocumentPath = readonly (string | number)[]
@@ -15,6 +15,7 @@ export interface YamlDocument {
 
 /** An alias may stand for another, and so on: few of them make a document of any size. */
 const MAX_ALIASES = 100
+const QUOTES = ' (inside brackets a ${VARIABLE} needs quotes)'
 
 export function readYaml(text: string, file: string): YamlDocument {
   const lineCounter = new LineCounter()
@@ -23,15 +24,16 @@ export function readYaml(text: string, file: string): YamlDocument {
     const { line, col } = lineCounter.linePos(offset)
     return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}`
   }
-  // A warning is a tag nobody here knows.
-  const problems = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
-    place: at(pos[0]),
-    message: message.replaceAll(/\s+/g, ' ')
-  }))
+  const problemOf = ({ message, pos: [start] }: YAMLError) => ({
+    place: at(start),
+    message: message.replaceAll(/\s+/g, ' ') + (text.startsWith('${', start - 1) ? QUOTES : '')
+  })
   const placeOf = (path: DocumentPath) => `${at(offsetOf(document, path))} ${wordsOf(path)}`.trimEnd()
-  if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) {
-    return { value: null, isReadable: false, problems, placeOf }
-  }
+  const broken = document.errors.find(({ code }) => code !== 'DUPLICATE_KEY')
+  // Of one slip the parser makes an error of every later line.
+  if (broken !== undefined) return { value: null, isReadable: false, problems: [problemOf(broken)], placeOf }
+  // A warning is a tag nobody here knows.
+  const problems = [...document.errors, ...document.warnings].map(problemOf)
   try {
     return { value: document.toJS({ maxAliasCount: MAX_ALIASES }), isReadable: true, problems, placeOf }
   } catch {

@@ -1,10 +1,17 @@
 /**
  * CORS by @fastify/cors, from the same list as the origin check and Better Auth's trustedOrigins (R83).
- * The gateway answers every OPTIONS itself: a preflight carries no credential, so it can never be judged
- * by the route behind it.
+ * The gateway answers every preflight itself: it carries no credential, so it can never be judged by the route behind
+ * it. Any other OPTIONS is a request like all others.
  */
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
-import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** False: this door gives judgements, not answers to browsers. */
+    readonly cors?: false
+  }
+}
 
 const PREFLIGHT_SECONDS = 600
 
@@ -15,29 +22,40 @@ const PREFLIGHT_SECONDS = 600
 export async function allowCrossOrigin(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   const list = [...origins]
   const onlyWithOrigin = Object.create(app, {
-    addHook: { value: (_name: 'onRequest', hook: onRequestHookHandler) => app.addHook('onRequest', whereOrigin(hook)) }
+    addHook: { value: (_name: 'onRequest', hook: onRequestHookHandler) => app.addHook('onRequest', judge(list, hook)) },
+    // The plugin's route of its own for every OPTIONS would stand before ours.
+    options: { value: () => app }
   }) as FastifyInstance
+  const delegator = (request: FastifyRequest, done: (error: null, options: FastifyCorsOptions) => void) =>
+    done(null, optionsFor(request, list))
   await new Promise<void>((resolve, reject) => {
-    void cors(onlyWithOrigin, options(list), error => (error === undefined ? resolve() : reject(error)))
+    void cors(onlyWithOrigin, { delegator }, error => (error === undefined ? resolve() : reject(error)))
   })
 }
 
-function whereOrigin(hook: onRequestHookHandler): onRequestHookHandler {
+function judge(list: readonly string[], hook: onRequestHookHandler): onRequestHookHandler {
   return function handleCors(request, reply, done) {
     const { origin } = request.headers
-    if (origin === undefined && request.method !== 'OPTIONS') return done()
-    return hook.call(this, request, reply, done)
+    if (origin === undefined || request.routeOptions.config.cors === false) return done()
+    if (list.includes(origin) || !isPreflight(request)) return hook.call(this, request, reply, done)
+    // Without the headers it asks for, the browser goes no further.
+    reply.code(204).header('vary', 'Origin').send()
   }
 }
 
-function options(list: string[]): FastifyCorsOptions {
+/** https://fetch.spec.whatwg.org/#cors-preflight-request */
+function isPreflight({ method, headers }: FastifyRequest): boolean {
+  return method === 'OPTIONS' && headers.origin !== undefined && 'access-control-request-method' in headers
+}
+
+function optionsFor(request: FastifyRequest, list: string[]): FastifyCorsOptions {
   return {
     // A list alone would have the plugin tell every origin that credentials are welcome.
-    origin: (origin, done) => done(null, origin === undefined || list.includes(origin) ? list : false),
+    origin: list.includes(request.headers.origin ?? '') ? list : false,
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     exposedHeaders: ['X-Request-ID', 'Retry-After', 'RateLimit', 'RateLimit-Policy', 'set-auth-token'],
     maxAge: PREFLIGHT_SECONDS,
-    strictPreflight: false
+    preflight: isPreflight(request)
   }
 }

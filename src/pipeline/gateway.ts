@@ -7,7 +7,7 @@ import { type AuthenticateOptions, authenticate } from './authenticate.js'
 import { type AuthorizeOptions, authorize } from './authorize.js'
 import { type CheckFingerprintOptions, checkFingerprint } from './check-fingerprint.js'
 import { type CheckOriginOptions, checkOrigin } from './check-origin.js'
-import { PROXIED, takeAll } from './fallthrough.js'
+import { takeAll } from './fallthrough.js'
 import { type ForwardOptions, forward } from './forward.js'
 import { type LimitRateOptions, limitRate } from './limit-rate.js'
 import { type MatchRouteOptions, matchRoute } from './match-route.js'
@@ -32,13 +32,8 @@ export const gateway: FastifyPluginAsync<GatewayOptions> = async (scope, options
   await scope.register(upgrade, options)
   await scope.register(forward, options)
 
-  // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers. Every OPTIONS is
-  // answered by CORS where the gateway has a list of origins.
-  takeAll(
-    scope,
-    '/*',
-    PROXIED.filter(method => method !== 'OPTIONS' || !options.ownsCors)
-  )
+  // `forward` answers or fails inside its hook, so that bodies never meet Fastify's parsers.
+  takeAll(scope, '/*')
 }
 
 /** What every door asks of a request before anything is done for it. */

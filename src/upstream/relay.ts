@@ -38,7 +38,9 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   readonly #upload: Upload | null
   avoid: Target | null = null
   #connection: Connection | null = null
+  #sentAt = 0
   #retries = 0
+  #moves = 0
   #resume: (() => void) | null = null
   /** Null until a body comes in more than one piece. */
   #writer: PacedWriter | null = null
@@ -63,6 +65,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   send(connection: Connection): void {
     const { request, path, headers, upstream, onSwitch } = this.#call
     this.#connection = connection
+    this.#sentAt = performance.now()
     const method = request.method as Dispatcher.HttpMethod
     const headersTimeout = this.avoid === null ? null : upstream.retries.leftMs(this.#startedAt)
     const body = this.#upload
@@ -84,7 +87,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
     // Interim answers are for the next hop, which is us: RFC 9110 section 15.2.
     if (status < 200) return true
-    this.#connection?.target.health.answered(this.#startedAt)
+    this.#connection?.target.health.answered(this.#sentAt)
     const { request, response, policy } = this.#call
     const { headers, contentLength } = answerHead(status, rawHeaders, policy)
     this.#contentLength = contentLength
@@ -107,14 +110,14 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     }
     if (this.#writer === null) {
       this.#writer = new PacedWriter(response, () => this.#resume?.(), upstream.idleTimeoutMs)
-      this.#noteStream()
+      this.#streamEnded ??= this.#call.onStream(this.#headers)
     }
     return this.#writer.write(chunk)
   }
 
   onUpgrade(_status: number, rawHeaders: Buffer[], socket: Socket): void {
     const connection = this.#connection as Connection
-    connection.target.health.answered(this.#startedAt)
+    connection.target.health.answered(this.#sentAt)
     connection.handOver(socket)
     const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket) // Throws: `onError` releases it.
     this.#call.upstream.release(connection)
@@ -141,17 +144,18 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, response, upstream } = this.#call
     const failure = upstreamError(error)
     connection.kill()
-    if (!this.#settled && !response.headersSent) connection.target.blame(failure, this.#startedAt, connection)
+    if (!this.#settled && !response.headersSent) connection.target.blame(failure, this.#sentAt, connection)
     upstream.release(connection)
-    const again = untouched && mayRetry(request.method, error, connection)
-    if (!again || !this.#tryAgain(connection.target)) this.#fail(failure)
+    if (!untouched || !mayRetry(request.method, error, connection) || !this.#tryAgain(connection)) this.#fail(failure)
   }
 
-  #tryAgain(failed: Target): boolean {
+  /** Another target costs nobody anything where the connection to the first did not come about. */
+  #tryAgain({ target, wasConnected }: Connection): boolean {
     const { upstream } = this.#call
-    const delayMs = upstream.retries.delayMs(this.#retries++, this.#startedAt)
+    const moves = !wasConnected && this.#moves++ < upstream.targets.all - 1
+    const delayMs = moves ? 0 : upstream.retries.delayMs(this.#retries++, this.#startedAt)
     if (delayMs === null) return false
-    this.avoid = failed
+    this.avoid = target
     setTimeout(() => this.#settled || upstream.submit(this), delayMs)
     return true
   }
@@ -160,10 +164,6 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   flushHead(): void {
     if (this.#writer !== null || this.#settled) return
     this.#call.response.flushHeaders()
-    this.#noteStream()
-  }
-
-  #noteStream(): void {
     this.#streamEnded ??= this.#call.onStream(this.#headers)
   }
 

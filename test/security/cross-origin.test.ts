@@ -115,6 +115,24 @@ t.test('a preflight is answered here, without a cookie, and exactly (E08, E09, E
   }
 })
 
+t.test('any other OPTIONS is a request: judged by its route, and forwarded', async t => {
+  for (const lines of [[], [`Origin: ${APP}`], ['Access-Control-Request-Method: PUT']]) {
+    const asked: [string, number][] = [
+      ['OPTIONS /api/a/x', 401],
+      ['OPTIONS /nothing', 404],
+      ['OPTIONS /api/a/%2e%2e/x', 400]
+    ]
+    for (const [request, status] of asked) {
+      const outcome = await send(request, lines)
+      t.equal(outcome.status, status, request)
+      t.strictSame(outcome.reached, [])
+    }
+    const outcome = await send('OPTIONS /api/a/x', [...lines, user.cookieLine])
+    t.equal(outcome.status, 200)
+    t.equal(outcome.reached.length, 1)
+  }
+})
+
 t.test('refusals can be read by our pages: 401, 403, 404, 405, 429, 502 (E11)', async t => {
   await send('GET /limited/x')
   const asked: [string, number][] = [

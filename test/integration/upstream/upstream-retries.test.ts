@@ -70,16 +70,37 @@ t.test('one of two targets killed while 50 GETs run at a time: none fails (issue
   t.match(proxy.changes[0], { upstream: 'echo', target: `127.0.0.1:${dying.port}`, out: true, reason: /econnrefused/ })
 })
 
-t.test('a target that refuses connections is asked once, then left out', async t => {
+t.test('a target that refuses connections costs no GET, and a POST its answer once: then it is left out', async t => {
   const upstream = await startUpstream(t)
-  const targets = [await nobody(), upstream.origin]
-  const proxy = await startProxy(t, '', { upstream: { targets } })
+  for (const [method, failed] of [['GET', 0], ['POST', 1]] as const) {
+    const proxy = await startProxy(t, '', { upstream: { targets: [await nobody(), upstream.origin] } })
+    const before = upstream.received.length
 
-  const statuses: number[] = []
-  for (let i = 0; i < 10; i++) statuses.push(await ask(proxy.port, '/x'))
+    const statuses: number[] = []
+    for (let i = 0; i < 10; i++) statuses.push(await ask(proxy.port, '/x', { method, body: '' }))
 
-  t.equal(statuses.filter(status => status === 502).length, 1, 'retries: 0')
-  t.equal(upstream.received.length, 9)
+    t.equal(statuses.filter(status => status === 502).length, failed, method)
+    t.equal(upstream.received.length - before, 10 - failed)
+    t.strictSame(proxy.retried, [], 'nobody was asked twice')
+  }
+})
+
+t.test('where nobody takes a connection, each is tried once', async t => {
+  const proxy = await startProxy(t, '', { upstream: { targets: [await nobody(), await nobody(), await nobody()] } })
+
+  t.equal(await ask(proxy.port, '/x'), 502)
+  t.equal(proxy.changes.length, 3)
+})
+
+t.test('what was tried again counts against its target each time (K22)', async t => {
+  const upstream = await startUpstream(t)
+  upstream.respond = request => void request.socket.resetAndDestroy()
+  const proxy = await startProxy(t, upstream.origin, { upstream: { retries: 2 } })
+
+  for (let i = 0; i < 2; i++) await ask(proxy.port, '/x')
+
+  t.match(proxy.changes, [{ out: true }])
+  t.equal(upstream.received.length, 5)
 })
 
 t.test('what is sent again: idempotent, without a body, and to the other target', async t => {

@@ -320,6 +320,14 @@ t.test('syntax, duplicate keys, tags, alias bombs and several documents are prob
     t.match(parse(text).problems[0], expected, JSON.stringify(text.slice(0, 40)))
 })
 
+t.test('one slip of syntax is one problem, and a variable without its quotes is told how to get them', async t => {
+  const rest = Array.from({ length: 12 }, (_, i) => `  - { name: r${i}, path: /r${i}/*, upstream: a, access: public }\n`)
+  const { problems } = parse(`upstreams: { a: { targets: [http://a], internalKey: \${KEY} } }\nroutes:\n${rest.join('')}`)
+
+  t.equal(problems.length, 1)
+  t.match(problems[0], /^gateway\.yaml:1:\d+: .*quotes/)
+})
+
 t.test('an alias is resolved, and a problem behind it has its place', async t => {
   const { problems } = parse('upstreams: { a: &a { targets: [ftp://a] }, b: *a }\nroutes: []\n')
 
