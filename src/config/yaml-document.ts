@@ -1,5 +1,16 @@
 /** YAML with places: the plain value of a document, what is wrong with its syntax, and where each part of it stands. */
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLError
+} from 'yaml'
 import type { ConfigProblem } from '../errors.js'
 
 export type DocumentPath = readonly (string | number)[]

@@ -1,7 +1,8 @@
 /**
  * How often, how soon and how many in all: the calls of one upstream that are made again. A budget keeps them from
- * doubling the load of a service that is going down: over ten seconds one extra call for ten calls, and five where that
- * is less, so that a quiet gateway may retry at all. Counted in fixed cells: a call costs two additions, and nothing is allocated.
+ * doubling the load of a service that is going down: over ten seconds one extra call for ten calls, and five where
+ * that is less, so that a quiet gateway may retry at all. Counted in fixed cells: a call costs two additions, and
+ * nothing is allocated.
  */
 const SECONDS = 10
 const SHARE = 0.1

@@ -1,7 +1,7 @@
 /**
  * When a request may be sent a second time without asking the client: it has no body, and not a byte of an answer has
- * come. `maySendAgain` holds always, `mayRetry` where the upstream has `retries`, or another target and the connection did
- * not come about.
+ * come. `maySendAgain` holds always, `mayRetry` where the upstream has `retries`, or another target and the connection
+ * did not come about.
  */
 import type { Connection } from './connections.js'
 
