@@ -1,7 +1,7 @@
 /**
  * The request target before it is routed. Servers must accept the absolute form (RFC 9112 section 3.2.2),
  * but routing looks at paths, so it is cut down to one here, and only when it names us: otherwise a client
- * could have one host judged and another one served.
+ * could have one host judged and another one served. `OPTIONS *` asks about no path, so there is no route to answer it.
  */
 import type { IncomingMessage } from 'node:http'
 
@@ -19,8 +19,6 @@ export function createTargetRewriter(isOurs: (authority: string) => boolean) {
 
 function originForm({ url = '', headers }: IncomingMessage, isOurs: (authority: string) => boolean): string {
   if (url.charCodeAt(0) === 47) return url
-  // `OPTIONS *` asks about the server as a whole.
-  if (url === '*') return '/'
   const [, authority = '', rest = ''] = ABSOLUTE.exec(url) ?? []
   const name = authority.toLowerCase()
   if (name !== headers.host?.toLowerCase() || !isOurs(name)) return REFUSED

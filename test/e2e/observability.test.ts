@@ -105,20 +105,23 @@ t.test('auth events are logged and counted', async t => {
   t.strictSame(events, ['auth.sign_up success', 'auth.sign_in failure', 'auth.sign_out success'])
 })
 
-t.test('a target that is away is counted, and so is the call made again for it', async t => {
+t.test('a target that is away is counted, and so is a call made again', async t => {
   const gateway = await startGateway(t, {
     redis: false,
     yaml: `
-upstreams: { a: { targets: ['http://127.0.0.1:1', $UPSTREAM], retries: 1 } }
-routes: [{ name: a, path: /a, upstream: a, access: public }]
+upstreams: { a: { targets: ['http://127.0.0.1:1', $UPSTREAM] }, b: { targets: [$UPSTREAM], retries: 1 } }
+routes:
+  - { name: a, path: /a, upstream: a, access: public }
+  - { name: b, path: /b/*, stripPrefix: /b, upstream: b, access: public }
 `
   })
 
   for (let i = 0; i < 4; i++) t.equal((await get(gateway, '/a')).status, 200)
+  t.equal((await get(gateway, '/b/__fault/reset')).status, 502)
 
   const text = await (await ops(gateway, '/metrics')).text()
   for (const sample of [
-    'upstream_retries_total{upstream="a"} 1',
+    'upstream_retries_total{upstream="b"} 1',
     'upstream_ejections_total{upstream="a"} 1',
     'upstream_duration_seconds_count{upstream="a"} 4',
     'breaker_state{dependency="upstream:a"} 0.5'

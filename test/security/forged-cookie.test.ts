@@ -87,10 +87,13 @@ t.test('what needs no session costs none: no route, a bad path, a public route, 
     'GET /api/a//x',
     'GET /public/x',
     'DELETE /posts/x',
-    'OPTIONS /api/a/x',
     'GET /livez'
   ]) {
     await send(request, [user.cookieLine])
+  }
+  for (const origin of ['http://localhost:3000', 'https://evil.test']) {
+    const preflight = [`Origin: ${origin}`, 'Access-Control-Request-Method: PUT']
+    await send('OPTIONS /api/a/x', [...preflight, user.cookieLine])
   }
   await send('POST /api/a/x', ['Origin: https://evil.test', user.cookieLine])
   t.strictSame(await lookups(), { sql: [], redis: [] })
