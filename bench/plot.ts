@@ -4,7 +4,7 @@ import { reference } from './scenarios/catalogue.js'
 
 const WIDTH = 760
 const LABEL = 190
-const VALUE = 190
+const VALUE = 220
 const ROW = 34
 const TOP = 46
 
