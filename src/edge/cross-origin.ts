@@ -43,9 +43,9 @@ function judge(list: readonly string[], hook: onRequestHookHandler): onRequestHo
   }
 }
 
-/** https://fetch.spec.whatwg.org/#cors-preflight-request */
+/** Of a request with an Origin: https://fetch.spec.whatwg.org/#cors-preflight-request */
 function isPreflight({ method, headers }: FastifyRequest): boolean {
-  return method === 'OPTIONS' && headers.origin !== undefined && 'access-control-request-method' in headers
+  return method === 'OPTIONS' && 'access-control-request-method' in headers
 }
 
 function optionsFor(request: FastifyRequest, list: string[]): FastifyCorsOptions {

@@ -97,7 +97,8 @@ export class TargetHealth {
 
   /** When all are out it gets calls all the same; one that began since and was answered says enough. */
   #lives(startedAt: number): void {
-    if (startedAt >= this.#failedAt) this.#answers++
+    if (performance.now() - this.#since > WITHIN_MS) this.#countFrom(Number.NEGATIVE_INFINITY)
+    else if (startedAt >= this.#failedAt) this.#answers++
     if (!this.#out || this.#hasChecks || startedAt < this.#ejectedAt) return
     // A target that answers every other call would fill the log.
     if (performance.now() - this.#ejectedAt >= SHORTEST_MS) this.#change(false, 'answered')
@@ -120,6 +121,7 @@ export class TargetHealth {
     if (!out) this.#backAt = performance.now()
     this.#onChange(out, reason)
   }
+
   #countFrom(since: number): void {
     this.#since = since
     this.#failures = 0

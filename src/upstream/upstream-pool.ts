@@ -149,8 +149,9 @@ export class Upstream {
     const open = this.#targets.filter(({ health }) => !health.breaks)
     const others = open.filter(target => target !== avoid)
     const choice = others.length > 0 ? others : open
-    let best = choice[turn % choice.length] ?? null
-    for (const target of choice) if (best !== null && target.running < best.running) best = target
+    if (choice.length === 0) return null
+    let best = choice[turn % choice.length] as Target
+    for (const target of choice) if (target.running < best.running) best = target
     return best
   }
 }
