@@ -69,7 +69,7 @@ async function buildApp(config: AppConfig, data: Data, opened: Opened, metrics: 
   const upgraded = new Set<Socket>()
   const canSign = data.shape.tables.jwks !== undefined
   let routing = createRouting(config.gateway, env, canSign, new Upstreams([], upstreamEvents(log, metrics)))
-  opened.add(() => routing.upstreams.close())
+  opened.add(async () => routing.upstreams.close())
   const auth = await hostAuth(config, data, metrics, log)
   opened.add(auth.close)
   const readCredential = createCredentialReader({

@@ -66,7 +66,7 @@ export function switcherOf(
   upstream: Upstream,
   policy: AnswerPolicy,
   options: KeepLiveOptions
-): ((rawHeaders: readonly Buffer[], socket: Socket) => GatewayError | null) | null {
+): ((rawHeaders: readonly string[], socket: Socket) => GatewayError | null) | null {
   const handshake = handshakeOf(request.raw)
   if (handshake === null) return null
   return (rawHeaders, upstreamSocket) => {
@@ -93,10 +93,10 @@ export function switcherOf(
   }
 }
 
-function switchesToWebSocket(rawHeaders: readonly Buffer[]): boolean {
+function switchesToWebSocket(rawHeaders: readonly string[]): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toString('latin1').toLowerCase() !== 'upgrade') continue
-    return rawHeaders[i + 1]?.toString('latin1').trim().toLowerCase() === 'websocket'
+    if (rawHeaders[i]?.toLowerCase() !== 'upgrade') continue
+    return rawHeaders[i + 1]?.toLowerCase() === 'websocket'
   }
   return false
 }

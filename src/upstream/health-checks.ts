@@ -5,8 +5,8 @@
  */
 import { type buildConnector, Client } from 'undici'
 import type { UpstreamConfig } from '../config/gateway-file.js'
-import type { Target } from './connections.js'
 import { connectorOf } from './connector.js'
+import type { Target } from './target.js'
 
 /** A target that needs longer to say that it is well is not. */
 const LONGEST_CHECK_MS = 2000

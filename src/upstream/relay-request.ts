@@ -19,7 +19,7 @@ export interface RelayRequest {
   /** The answer goes on after its first piece. What it returns is called when that is over. */
   readonly onStream: (headers: readonly string[]) => () => void
   /** Null: an ordinary request. Else a handshake whose 101 and connection are handed over here; an error refuses it. */
-  readonly onSwitch: ((rawHeaders: readonly Buffer[], socket: Socket) => GatewayError | null) | null
+  readonly onSwitch: ((rawHeaders: readonly string[], socket: Socket) => GatewayError | null) | null
 }
 
 export interface RelayOutcome {

@@ -1,20 +1,20 @@
 /**
- * One request to an upstream and its answer back, streamed both ways with back-pressure. Synchronous up to the
- * socket and free of promises: undici's raw handler hands over header buffers and chunks, and an answer that
- * arrives in one piece leaves in one piece (half the CPU time of @fastify/http-proxy, measured 2026-11).
+ * One request to an upstream and its answer back, streamed both ways with back-pressure. Synchronous up to the socket
+ * and free of promises; an answer that arrives in one piece leaves in one piece.
  */
 import type { Socket } from 'node:net'
-import type { Dispatcher } from 'undici'
 import { GatewayError } from '../errors.js'
 import { forgetGone, whenGone } from './client-gone.js'
-import type { Connection, Target } from './connections.js'
+import type { Connection } from './connection.js'
 import { endWith } from './end-with.js'
 import { flushSoon } from './flush-soon.js'
 import { closeGently, isClosing } from './gentle-close.js'
+import type { CallListener } from './outgoing-call.js'
 import { PacedWriter } from './paced-writer.js'
 import { answerHead, hasNoContent } from './response-headers.js'
 import type { RelayOutcome, RelayRequest } from './relay-request.js'
 import { mayRetry, maySendAgain } from './retry.js'
+import type { Target } from './target.js'
 import { announcedLength, type Upload, uploadOf } from './upload.js'
 import { upstreamError } from './upstream-error.js'
 import type { Call } from './upstream-pool.js'
@@ -31,7 +31,7 @@ export function relay(call: RelayRequest, done: (outcome: RelayOutcome) => void)
   new Relay(call, done).start()
 }
 
-class Relay implements Call, Dispatcher.DispatchHandler {
+class Relay implements Call, CallListener {
   readonly #call: RelayRequest
   readonly #done: (outcome: RelayOutcome) => void
   readonly #startedAt = performance.now()
@@ -41,7 +41,6 @@ class Relay implements Call, Dispatcher.DispatchHandler {
   #sentAt = 0
   #retries = 0
   #moves = 0
-  #resume: (() => void) | null = null
   /** Null until a body comes in more than one piece. */
   #writer: PacedWriter | null = null
   #contentLength = -1
@@ -66,69 +65,62 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const { request, path, headers, upstream, onSwitch } = this.#call
     this.#connection = connection
     this.#sentAt = performance.now()
-    const method = request.method as Dispatcher.HttpMethod
-    const headersTimeout = this.avoid === null ? null : upstream.retries.leftMs(this.#startedAt)
-    const body = this.#upload
-    connection.send({ method, path, headers, body, upgrade: onSwitch && 'websocket', headersTimeout }, this)
+    const headersTimeoutMs = this.avoid === null ? upstream.headersTimeoutMs : upstream.retries.leftMs(this.#startedAt)
+    const method = request.method as string
+    connection.send(
+      { method, path, headers, switches: onSwitch !== null, upload: this.#upload, headersTimeoutMs },
+      this
+    )
   }
 
   refuse(error: GatewayError): void {
     this.#fail(error)
   }
 
-  /** undici demands it. */
-  onConnect(): void {}
-
-  onResponseStarted(): void {
+  onStart(): void {
     this.#answering = true
   }
 
   /** Node holds the head back until the first write, so that it leaves together with the body's first chunk. */
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
-    // Interim answers are for the next hop, which is us: RFC 9110 section 15.2.
-    if (status < 200) return true
+  onHead(status: number, rawHeaders: string[]): void {
     this.#connection?.target.health.answered(this.#sentAt)
     const { request, response, policy } = this.#call
     const { headers, contentLength } = answerHead(status, rawHeaders, policy)
     this.#contentLength = contentLength
     this.#headers = headers
-    this.#resume = resume
     if (this.#upload !== null && !request.complete) closeGently(request, response)
     response.writeHead(status, headers)
     if (hasNoContent(request.method, status)) this.#finish()
     else flushSoon(this)
-    return true
   }
 
-  onData(chunk: Buffer): boolean {
-    if (this.#settled) return true
+  onBody(chunk: Buffer): void {
+    if (this.#settled) return
     const { response, upstream } = this.#call
     if (this.#writer === null && chunk.length === this.#contentLength) {
       endWith(response, chunk)
       this.#settle('answered', null)
-      return true
+      return
     }
     if (this.#writer === null) {
-      this.#writer = new PacedWriter(response, () => this.#resume?.(), upstream.idleTimeoutMs)
+      this.#writer = new PacedWriter(response, () => this.#connection?.resume(), upstream.idleTimeoutMs)
       this.#streamEnded ??= this.#call.onStream(this.#headers)
     }
-    return this.#writer.write(chunk)
+    if (!this.#writer.write(chunk)) this.#connection?.pause()
   }
 
-  onUpgrade(_status: number, rawHeaders: Buffer[], socket: Socket): void {
+  onSwitch(rawHeaders: string[], socket: Socket): void {
     const connection = this.#connection as Connection
     connection.target.health.answered(this.#sentAt)
-    connection.handOver(socket)
-    const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket) // Throws: `onError` releases it.
+    const error = this.#settled ? null : this.#call.onSwitch?.(rawHeaders, socket)
     this.#call.upstream.release(connection)
     if (this.#settled || error) socket.destroy()
     if (error) this.#fail(error)
     else if (!this.#settled) this.#settle('switched', null)
   }
 
-  onComplete(): void {
+  onEnd(): void {
     const connection = this.#connection as Connection
-    connection.answered()
     if (!this.#settled) this.#finish()
     this.#call.upstream.release(connection)
   }
@@ -137,8 +129,7 @@ class Relay implements Call, Dispatcher.DispatchHandler {
     const connection = this.#connection as Connection
     const untouched = !this.#settled && !this.#answering && this.#upload === null
     if (untouched && maySendAgain(this.#call.request.method, error, connection) && this.#call.upstream.mayRepeat()) {
-      // Not in here: undici takes its queue for empty when this returns, and its assertion would end the process.
-      process.nextTick(() => this.send(connection))
+      this.send(connection)
       return
     }
     const { request, response, upstream } = this.#call

@@ -54,7 +54,7 @@ const OURS = [
 const NEVER = new Set([
   ...OURS,
   ...HOP_BY_HOP,
-  // The gateway answers it; undici refuses it.
+  // The gateway answers it.
   'expect',
   'x-http-method-override',
   'x-http-method',

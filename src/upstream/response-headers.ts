@@ -2,7 +2,6 @@
  * What a client receives of an upstream's headers, and what the gateway adds to them. Values pass as the
  * bytes they were: latin1 in, latin1 out.
  */
-import { GatewayError } from '../errors.js'
 import { HOP_BY_HOP, isReserved, listedInConnection, normalised, remembered, removeNamed } from './header-names.js'
 import { type LocationScope, publicLocation } from './location.js'
 import type { SessionCookies } from './session-cookies.js'
@@ -29,7 +28,7 @@ export interface AnswerHead {
 type Verdict = 'pass' | 'drop' | 'cors' | 'for-caches' | (typeof READ)[number]
 
 /** Names whose value matters. */
-const READ = ['connection', 'transfer-encoding', 'set-cookie', 'content-length', 'cache-control', 'location'] as const
+const READ = ['connection', 'set-cookie', 'content-length', 'cache-control', 'location'] as const
 /** Ours, or nobody's business: product names and versions help attackers only (OWASP ASVS 13.4.6). */
 const NEVER = new Set([...HOP_BY_HOP, 'x-request-id', 'server', 'x-powered-by', 'x-aspnet-version'])
 
@@ -48,20 +47,19 @@ const NOT_MODIFIED = 304
 /** Better Auth reads the session from either (ASVS 14.3.2, 14.2.5). */
 const FOR_ONE_USER = ['cache-control', 'private', 'vary', 'Cookie, Authorization']
 
-/** Throws UPSTREAM_BAD_RESPONSE for a transfer coding we cannot undo. */
-export function answerHead(status: number, rawHeaders: readonly Buffer[], policy: AnswerPolicy): AnswerHead {
+/** `rawHeaders`: flat, as they came. */
+export function answerHead(status: number, rawHeaders: readonly string[], policy: AnswerPolicy): AnswerHead {
   const headers: string[] = []
   let contentLength = -1
   let cacheable = policy.authenticated
   let connection = ''
 
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] as Buffer).toString('latin1')
+    const name = rawHeaders[i] as string
     const verdict = verdictOn(name)
     if (verdict === 'drop') continue
-    const value = (rawHeaders[i + 1] as Buffer).toString('latin1')
-    if (verdict === 'transfer-encoding') checkCoding(value)
-    else if (verdict === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
+    const value = rawHeaders[i + 1] as string
+    if (verdict === 'connection') connection = connection === '' ? value : `${connection}, ${value}`
     else if (verdict === 'content-length') {
       contentLength = Number(value)
       if (allowsLength(status)) headers.push(name, value)
@@ -87,13 +85,6 @@ function passes(verdict: Verdict, value: string, policy: AnswerPolicy): boolean 
   if (verdict === 'cache-control' || verdict === 'for-caches') return !carriesCredential
   if (verdict === 'set-cookie') return sessionCookies === null || !sessionCookies.isSetBy(value)
   return true
-}
-
-/** We offer no TE, so a body in another coding is one that nobody can undo: RFC 9112 section 6.1. */
-function checkCoding(coding: string): void {
-  if (coding.toLowerCase() !== 'chunked') {
-    throw new GatewayError('UPSTREAM_BAD_RESPONSE', { reason: 'transfer_coding' })
-  }
 }
 
 /** RFC 9110 sections 8.6 and 15.3.6: none on 204; 205 has no content, whatever was announced. */

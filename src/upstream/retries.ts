@@ -49,9 +49,7 @@ export class Retries {
     return true
   }
 
-  /**
-   * What is left of the time in which the answer's headers must be here; at least 1, for 0 means without end to undici.
-   */
+  /** What is left of the time in which the answer's headers must be here; at least 1. */
   leftMs(startedAt: number): number {
     return Math.max(1, startedAt + this.#withinMs - performance.now())
   }

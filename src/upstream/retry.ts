@@ -3,7 +3,8 @@
  * come. `maySendAgain` holds always, `mayRetry` where the upstream has `retries`, or another target and the connection
  * did not come about.
  */
-import type { Connection } from './connections.js'
+import type { Connection } from './connection.js'
+import { CONNECTION_CLOSED } from './upstream-error.js'
 
 /** RFC 9110 section 9.2.2. PUT and DELETE are idempotent too, but the second answer differs from the first. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -12,7 +13,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
  * in.
  */
 const IDEMPOTENT_METHODS = new Set([...SAFE_METHODS, 'PUT', 'DELETE'])
-const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+const LOST_CONNECTION = new Set([CONNECTION_CLOSED, 'ECONNRESET', 'EPIPE'])
 
 /**
  * A kept-alive connection may have been closed by the target just as it was used again; such a request was never

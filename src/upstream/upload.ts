@@ -1,10 +1,6 @@
-/**
- * A client's body on its way to the upstream, counted. undici must not hold the IncomingMessage itself: it
- * takes the socket off it and destroys it when a call fails, and with it the connection that still has to
- * carry the answer.
- */
+/** A client's body on its way to the upstream, counted, no faster than the upstream takes it. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
+import type { Socket } from 'node:net'
 import { GatewayError } from '../errors.js'
 import type { RelayRequest } from './relay-request.js'
 
@@ -17,67 +13,113 @@ interface UploadOptions {
   readonly idleTimeoutMs: number
 }
 
-export class Upload extends Readable {
+export class Upload {
+  readonly length: 'announced' | 'unknown'
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #awaitsContinue: boolean
   readonly #idleTimeoutMs: number
+  #socket: Socket | null = null
+  /** Written together with the first of the body; empty: it is on its way. */
+  #head = ''
+  #fail: (error: Error) => void = () => {}
   #idle: NodeJS.Timeout | undefined
   #bytesLeft: number
-  #started = false
+  #movedAt = 0
+  #ended = false
 
   constructor(request: IncomingMessage, response: ServerResponse, options: UploadOptions) {
-    super()
+    this.length = request.headers['transfer-encoding'] === undefined ? 'announced' : 'unknown'
     this.#request = request
     this.#response = response
     this.#bytesLeft = options.maxBytes
     this.#awaitsContinue = options.awaitsContinue
     this.#idleTimeoutMs = options.idleTimeoutMs
-    // undici takes its listener away when it is done; an error after that is nobody's, but must not be fatal.
-    this.on('error', () => {})
+  }
+
+  /** All of it is with the upstream's connection. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** For how long the upstream has taken nothing of what is there; 0: nothing is there. */
+  get waitedForUpstreamMs(): number {
+    const blocked = this.#ended || this.#socket?.writableNeedDrain === true
+    return blocked ? performance.now() - this.#movedAt : 0
   }
 
   /** Called when the upstream can take a byte, not before: a refused call leaves the body on the wire. */
-  override _read(): void {
-    if (!this.#started) this.#start()
+  start(socket: Socket, head: string, fail: (error: Error) => void): void {
+    this.#socket = socket
+    this.#head = head
+    this.#fail = fail
+    this.#idle = setTimeout(this.#onIdle, this.#idleTimeoutMs)
+    if (this.#awaitsContinue) this.#response.writeContinue()
+    this.#request.on('data', this.#onData).on('end', this.#onRequestEnd).on('error', this.#onError)
+    socket.on('drain', this.#onDrain)
     this.#request.resume()
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  /** Whatever is still to come of it stays with the client. */
+  stop(): void {
+    if (this.#socket === null) return
     clearTimeout(this.#idle)
-    // Not 'error': Node emits it later, and an error nobody listens to ends the process.
-    this.#request.off('data', this.#onData).off('end', this.#onEnd).pause()
-    callback(error)
-  }
-
-  #start(): void {
-    this.#started = true
-    this.#idle = setTimeout(this.#onIdle, this.#idleTimeoutMs)
-    if (this.#awaitsContinue) this.#response.writeContinue()
-    this.#request.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError)
+    this.#socket.off('drain', this.#onDrain)
+    this.#socket = null
+    this.#request.off('data', this.#onData).off('end', this.#onRequestEnd)
+    if (!this.#ended) this.#request.pause()
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#idle?.refresh()
+    this.#movedAt = performance.now()
     this.#bytesLeft -= chunk.length
-    if (this.#bytesLeft < 0) this.destroy(new GatewayError('BODY_TOO_LARGE'))
-    else if (!this.push(chunk)) this.#request.pause()
+    if (this.#bytesLeft < 0) this.#fail(new GatewayError('BODY_TOO_LARGE'))
+    else if (!this.#write(chunk)) this.#request.pause()
   }
 
-  /** undici waits without end for a body that has begun. */
+  #write(chunk: Buffer): boolean {
+    const socket = this.#socket as Socket
+    socket.cork()
+    if (this.length === 'announced') {
+      this.#writeBefore('')
+      socket.write(chunk)
+    } else {
+      this.#writeBefore(`${chunk.length.toString(16)}\r\n`)
+      socket.write(chunk)
+      socket.write('\r\n', 'latin1')
+    }
+    socket.uncork()
+    return !socket.writableNeedDrain
+  }
+
+  #writeBefore(framing: string): void {
+    const text = this.#head + framing
+    this.#head = ''
+    if (text !== '') this.#socket?.write(text, 'latin1')
+  }
+
+  readonly #onDrain = (): void => {
+    this.#movedAt = performance.now()
+    this.#request.resume()
+  }
+
+  /** Nobody else waits for the end of a body that has begun. */
   readonly #onIdle = (): void => {
-    // Paused means that the upstream does not read, and the time-outs for that are undici's.
+    // Paused means that the upstream does not read, and the time-outs for that are the connection's.
     if (this.#request.isPaused()) this.#idle?.refresh()
-    else this.destroy(new GatewayError('BAD_REQUEST', { status: 408, reason: 'upload_stalled' }))
+    else this.#fail(new GatewayError('BAD_REQUEST', { status: 408, reason: 'upload_stalled' }))
   }
 
-  readonly #onEnd = (): void => {
+  readonly #onRequestEnd = (): void => {
+    this.#ended = true
+    this.#movedAt = performance.now()
     clearTimeout(this.#idle)
-    this.push(null)
+    if (this.length === 'unknown') this.#writeBefore('0\r\n\r\n')
   }
 
   readonly #onError = (error: Error): void => {
-    this.destroy(error)
+    if (this.#socket !== null) this.#fail(error)
   }
 }
 

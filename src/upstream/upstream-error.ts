@@ -1,42 +1,36 @@
 /**
- * What undici, TLS and the socket call a failure → what the client is told. The cause stays inside: its
- * message holds addresses (OWASP ASVS 16.5.1).
+ * What TLS, the socket and Node call a failure → what the client is told. The cause stays inside: its message holds
+ * addresses (OWASP ASVS 16.5.1).
  */
-import { errors } from 'undici'
 import { type ErrorCode, GatewayError } from '../errors.js'
 
-const TIMEOUTS = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'ETIMEDOUT',
-  'ERR_SOCKET_CONNECTION_TIMEOUT'
-])
+const TIMEOUTS = new Set(['CONNECT_TIMEOUT', 'ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT'])
+/** What Node refuses to pass on to a client. */
+const BAD_ANSWER = /^(?:ERR_INVALID_CHAR|ERR_INVALID_HTTP_TOKEN|ERR_HTTP_)/
 
-/** ERR_ASSERTION: undici's answer to a status below 100; ERR_*: what Node refuses to pass on. */
-const BAD_ANSWER =
-  /^(?:UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_|ERR_ASSERTION|ERR_INVALID_CHAR|ERR_INVALID_HTTP_TOKEN|ERR_HTTP_)/
-/** undici's words for a 101 nobody asked for and for bytes nobody waits for; both carry its plain socket code. */
-const BAD_WORDS = new Set(['bad upgrade', 'bad response'])
+/** Closed by the target, or by us, with a call on it. */
+export const CONNECTION_CLOSED = 'CONNECTION_CLOSED'
 
-/** Ours pass unchanged: a body over the limit, a full queue. */
+/** Ours pass unchanged: a body over the limit, a full queue, an answer that is none. */
 export function upstreamError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
-  // The parser's errors carry no code.
-  if (error instanceof errors.HTTPParserError) {
-    return new GatewayError('UPSTREAM_BAD_RESPONSE', { reason: 'unparsable', cause: error })
-  }
-  const { code = 'unknown', message = '' } = (error ?? {}) as { code?: string; message?: string }
-  return new GatewayError(codeFor(code, message), { reason: code.toLowerCase(), cause: error })
+  const { code: written = 'unknown' } = (error ?? {}) as { code?: string }
+  // The connector's own prefix says nothing to whoever reads a log.
+  const code = written.replace(/^UND_ERR_/, '')
+  return new GatewayError(codeFor(code), { reason: code.toLowerCase(), cause: error })
 }
 
-/** undici refuses what we hand it: not the upstream's fault. */
-const OUR_FAULT = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
-
-function codeFor(code: string, message: string): ErrorCode {
-  if (OUR_FAULT.has(code)) return 'INTERNAL_ERROR'
+function codeFor(code: string): ErrorCode {
   if (TIMEOUTS.has(code)) return 'UPSTREAM_TIMEOUT'
-  return BAD_ANSWER.test(code) || BAD_WORDS.has(message) ? 'UPSTREAM_BAD_RESPONSE' : 'UPSTREAM_UNREACHABLE'
+  return BAD_ANSWER.test(code) ? 'UPSTREAM_BAD_RESPONSE' : 'UPSTREAM_UNREACHABLE'
+}
+
+export function lostConnection(): NodeJS.ErrnoException {
+  return Object.assign(new Error('the connection was closed'), { code: CONNECTION_CLOSED })
+}
+
+export function timedOut(reason: 'headers_timeout' | 'body_timeout'): GatewayError {
+  return new GatewayError('UPSTREAM_TIMEOUT', { reason })
 }
 
 export function overloaded(reason: string): GatewayError {

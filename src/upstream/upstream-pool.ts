@@ -11,9 +11,10 @@
  */
 import type { UpstreamConfig } from '../config/gateway-file.js'
 import type { GatewayError } from '../errors.js'
-import { type Connection, Target } from './connections.js'
+import type { Connection } from './connection.js'
 import { checkTargets } from './health-checks.js'
 import { Retries } from './retries.js'
+import { Target } from './target.js'
 import type { UpstreamEvents } from './upstream-events.js'
 import { overloaded } from './upstream-error.js'
 
@@ -37,6 +38,7 @@ export class Upstream {
   /** Host, and port where it is not the scheme's own, of every target. */
   readonly authorities: ReadonlySet<string>
   readonly maxBodyBytes: number | null
+  readonly headersTimeoutMs: number
   readonly idleTimeoutMs: number
   /** WebSockets one user may hold open in this process. */
   readonly maxSockets: number
@@ -54,6 +56,7 @@ export class Upstream {
     this.audience = config.audience
     this.authorities = new Set(config.targets.map(origin => new URL(origin).host))
     this.maxBodyBytes = config.maxBodyBytes
+    this.headersTimeoutMs = config.headersTimeoutMs
     this.idleTimeoutMs = config.idleTimeoutMs
     this.maxSockets = config.maxSockets
     // The time in which a connection must be had, whether it is opened or waited for.
@@ -116,9 +119,9 @@ export class Upstream {
   }
 
   /** Running calls go on; their connections are closed when they end. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closing.abort()
-    await Promise.all(this.#targets.map(target => target.close()))
+    for (const target of this.#targets) target.close()
   }
 
   /** The least loaded of those that are well; one that is due for a try comes first. Ties go round. Null: none. */

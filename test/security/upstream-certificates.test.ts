@@ -24,7 +24,7 @@ const theirs = createCertificate({ name: 'gateway', signedBy: stranger })
 const demanding = { key: server.key, cert: server.cert, ca: authority.cert, requestCert: true }
 const shown = { ca: authority.cert, cert: ours.cert, key: ours.key }
 /** TLS 1.3: the connection stands before the server has seen a certificate; Node's then leaves without a word. */
-const LEFT = /^(und_err_socket|econnreset|epipe)$/
+const LEFT = /^(connection_closed|econnreset|epipe)$/
 const REQUEST = 'GET /x HTTP/1.1\r\nHost: gw.test\r\n\r\n'
 
 async function ask(t: Test, tls: UpstreamTls | null, upstream = {}) {

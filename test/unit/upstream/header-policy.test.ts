@@ -184,10 +184,8 @@ t.test('what a client gets is what the model gives it', async t => {
   const agrees = property(answer, ({ headers, status, ...flags }) => {
     const scope = { ownAuthorities: new Set(['up:1']), stripPrefix: null, routePath: '/*' }
     const policy = { added: ['x-request-id', 'request-1'], sessionCookies, ...scope, ...flags }
-    const raw = headers.flat().map(part => Buffer.from(part, 'latin1'))
-    return (
-      JSON.stringify(answerHead(status, raw, policy).headers) === JSON.stringify(answerModel(headers, status, policy))
-    )
+    const passed = answerHead(status, headers.flat(), policy).headers
+    return JSON.stringify(passed) === JSON.stringify(answerModel(headers, status, policy))
   })
 
   t.doesNotThrow(() => assert(agrees, { numRuns: RUNS }))

@@ -15,11 +15,7 @@ const policy: AnswerPolicy = {
 
 /** The upstream's headers that reach the client. */
 function passed(flat: string[], overrides: Partial<AnswerPolicy> = {}, status = 200): string[] {
-  const { headers } = answerHead(
-    status,
-    flat.map(part => Buffer.from(part, 'latin1')),
-    { ...policy, ...overrides, added: [] }
-  )
+  const { headers } = answerHead(status, flat, { ...policy, ...overrides, added: [] })
   return headers
 }
 
@@ -41,11 +37,7 @@ t.test('ordinary headers pass unchanged, obs-text bytes too (B25, G28)', async t
 })
 
 t.test('the gateway’s own headers come last, and its request id is the only one', async t => {
-  const { headers } = answerHead(
-    200,
-    ['X-Request-Id', 'theirs', 'A', '1'].map(part => Buffer.from(part)),
-    policy
-  )
+  const { headers } = answerHead(200, ['X-Request-Id', 'theirs', 'A', '1'], policy)
 
   t.strictSame(headers, ['A', '1', 'X-Request-ID', 'request-1'])
 })
@@ -66,9 +58,9 @@ t.test('hop-by-hop headers and what Connection lists end here (B10)', async t =>
 })
 
 t.test('Connection in an answer cannot take away its framing or what the gateway adds', async t => {
-  const buffers = ['Connection', 'content-length, x-request-id', 'Content-Length', '3'].map(part => Buffer.from(part))
+  const sent = ['Connection', 'content-length, x-request-id', 'Content-Length', '3']
 
-  t.strictSame(answerHead(200, buffers, policy).headers, ['Content-Length', '3', 'X-Request-ID', 'request-1'])
+  t.strictSame(answerHead(200, sent, policy).headers, ['Content-Length', '3', 'X-Request-ID', 'request-1'])
 })
 
 t.test('an upstream cannot set a session cookie, in any prefix form (B11)', async t => {
@@ -135,7 +127,7 @@ t.test('204 has no Content-Length and 205 says zero, whatever the upstream said 
 })
 
 t.test('the announced length is known', async t => {
-  t.equal(answerHead(200, [Buffer.from('content-length'), Buffer.from('17')], policy).contentLength, 17)
+  t.equal(answerHead(200, ['content-length', '17'], policy).contentLength, 17)
   t.equal(answerHead(200, [], policy).contentLength, -1)
 })
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { UpstreamConfig } from '../../../src/config/gateway-file.js'
 import type { GatewayError } from '../../../src/errors.js'
-import type { Connection } from '../../../src/upstream/connections.js'
+import type { Connection } from '../../../src/upstream/connection.js'
 import { Upstream } from '../../../src/upstream/upstream-pool.js'
 import { Upstreams } from '../../../src/upstream/upstreams.js'
 import { upstreamConfig } from '../../support/proxy.js'

@@ -1,0 +1,191 @@
+/**
+ * HTTP/1.1 on one open socket to a target, one call at a time: the request goes out, its answer is handed on as it
+ * comes. Synchronous and free of promises; nothing is allocated for a call but its head and its answer's.
+ */
+import type { Socket } from 'node:net'
+import { AnswerParser } from './answer-parser.js'
+import { idleMs, lifeMs } from './connection-age.js'
+import { Deadline } from './deadline.js'
+import type { CallListener, OutgoingCall } from './outgoing-call.js'
+import { requestHead } from './request-head.js'
+import type { Target } from './target.js'
+import { lostConnection, timedOut } from './upstream-error.js'
+
+export class Wire {
+  readonly #socket: Socket
+  readonly #target: Target
+  readonly #onGone: () => void
+  readonly #parser: AnswerParser
+  readonly #deadline: Deadline
+  readonly #oldAt = performance.now() + lifeMs()
+  #call: OutgoingCall | null = null
+  #listener: CallListener | null = null
+  #lastError: NodeJS.ErrnoException | null = null
+  #switchedHead: string[] = []
+  #answering = false
+  #headIsHere = false
+  #paused = false
+  #served = 0
+
+  /** `onGone`: nothing more can be sent here. It is called before whoever waits for an answer hears of it. */
+  constructor(socket: Socket, target: Target, onGone: () => void) {
+    this.#socket = socket
+    this.#target = target
+    this.#onGone = onGone
+    this.#parser = new AnswerParser({ onHead: this.#onHead, onBody: this.#onBody })
+    this.#deadline = new Deadline(this.#onDeadline)
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
+  }
+
+  get hasServed(): boolean {
+    return this.#served > 0
+  }
+
+  get isOld(): boolean {
+    return performance.now() > this.#oldAt
+  }
+
+  send(call: OutgoingCall, listener: CallListener): void {
+    const { method, switches, upload, headersTimeoutMs } = call
+    this.#call = call
+    this.#listener = listener
+    this.#answering = false
+    this.#headIsHere = false
+    this.#paused = false
+    this.#parser.begin(method, switches)
+    this.#expect(headersTimeoutMs)
+    try {
+      const head = requestHead(this.#target.authority, call, upload === null ? null : upload.length)
+      if (upload === null) this.#socket.write(head, 'latin1')
+      else upload.start(this.#socket, head, this.#onUploadError)
+    } catch (error) {
+      this.end(error as Error)
+    }
+  }
+
+  /** After `onBody` got more than it can take: no more of it until `resume`. A few pieces may still come. */
+  pause(): void {
+    this.#paused = true
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#expect(this.#target.idleTimeoutMs)
+    this.#socket.resume()
+  }
+
+  /** Closes it; a call on it fails with `error`. */
+  end(error: Error): void {
+    const [call, listener] = [this.#call, this.#listener]
+    this.#close()
+    call?.upload?.stop()
+    listener?.onError(error)
+  }
+
+  readonly #onUploadError = (error: Error): void => this.end(error)
+
+  readonly #onData = (chunk: Buffer): void => {
+    const listener = this.#listener
+    // Bytes that nobody asked for: whose answer they are cannot be known.
+    if (listener === null) return this.#close()
+    if (!this.#answering) {
+      this.#answering = true
+      listener.onStart()
+    }
+    let used: number
+    try {
+      used = this.#parser.push(chunk)
+    } catch (error) {
+      return this.end(error as Error)
+    }
+    // It may have been closed by whoever heard of the answer.
+    if (listener !== this.#listener) return
+    if (!this.#parser.done) {
+      if (this.#headIsHere) this.#expect(this.#target.idleTimeoutMs)
+    } else if (this.#parser.switched) this.#handOver(chunk.subarray(used), listener)
+    else this.#complete(used === chunk.length, listener)
+  }
+
+  readonly #onHead = (status: number, headers: string[]): void => {
+    this.#headIsHere = true
+    if (this.#parser.switched) this.#switchedHead = headers
+    else this.#listener?.onHead(status, headers)
+  }
+
+  readonly #onBody = (piece: Buffer): void => this.#listener?.onBody(piece)
+
+  #complete(isWhole: boolean, listener: CallListener): void {
+    const call = this.#call as OutgoingCall
+    this.#call = null
+    this.#listener = null
+    this.#served++
+    const keepMs = isWhole ? this.#keepMs(call) : 0
+    call.upload?.stop()
+    if (keepMs > 0) this.#expect(keepMs)
+    else this.#close()
+    if (this.#paused) this.#socket.resume()
+    listener.onEnd()
+  }
+
+  /** 0 where the next answer could be mistaken: an unfinished request, a body behind an answer to HEAD. */
+  #keepMs({ upload, method, switches }: OutgoingCall): number {
+    const { keepsAlive, keepAliveMs } = this.#parser
+    return !keepsAlive || switches || method === 'HEAD' || upload?.ended === false ? 0 : idleMs(keepAliveMs)
+  }
+
+  #handOver(rest: Buffer, listener: CallListener): void {
+    this.#leave()
+    if (rest.length > 0) this.#socket.unshift(rest)
+    try {
+      listener.onSwitch(this.#switchedHead, this.#socket)
+    } catch (error) {
+      this.#socket.on('error', () => {}).destroy()
+      listener.onError(error as Error)
+    }
+  }
+
+  #expect(withinMs: number): void {
+    this.#deadline.set(performance.now() + withinMs)
+  }
+
+  readonly #onDeadline = (): void => {
+    const call = this.#call
+    if (call === null) return this.#close()
+    if (this.#headIsHere) {
+      // The client's turn to take what has come: watched elsewhere.
+      if (this.#paused) this.#expect(this.#target.idleTimeoutMs)
+      else this.end(timedOut('body_timeout'))
+      return
+    }
+    const waited = call.upload === null ? call.headersTimeoutMs : call.upload.waitedForUpstreamMs
+    if (waited < call.headersTimeoutMs) this.#expect(call.headersTimeoutMs - waited)
+    else this.end(timedOut('headers_timeout'))
+  }
+
+  readonly #onEnd = (): void => {
+    const listener = this.#listener
+    if (listener !== null && this.#parser.end()) this.#complete(false, listener)
+    else this.end(lostConnection())
+  }
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.#lastError = error
+  }
+
+  readonly #onClose = (): void => this.end(this.#lastError ?? lostConnection())
+
+  #close(): void {
+    this.#leave()
+    this.#socket.on('error', () => {}).destroy()
+  }
+
+  #leave(): void {
+    this.#call = null
+    this.#listener = null
+    this.#deadline.stop()
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd)
+    this.#socket.off('error', this.#onError).off('close', this.#onClose)
+    this.#onGone()
+  }
+}
