@@ -18,6 +18,7 @@ import { BEAT, FILL, INVALIDATE, LOOKUP, OPEN, PREFIX, RESET } from './session-s
  */
 const LEASE_MS = 2000
 const INVALIDATE_BATCH = 500
+const LOOKUP_KEYS = [`${PREFIX}alive`, `${PREFIX}q`]
 
 /** What a FILL must show: that nothing has happened since the look-up that missed. */
 export interface FillTicket {
@@ -80,14 +81,10 @@ export class RedisSessionCache {
     const { database } = this
     if (run === '' || database === '' || !breaker.admits()) return null
     const lease = this.#unique()
-    const keys = [`${PREFIX}alive`, `${PREFIX}q`]
-    for (const hash of hashes) keys.push(`${PREFIX}s:${hash}`, `${PREFIX}l:${hash}`)
+    const args = [bindPrefix(run), lease, LEASE_MS, database, hashes.join('')]
     const sentAt = performance.now()
     try {
-      const reply = (await this.#lookup(keys.length, keys, [bindPrefix(run), lease, LEASE_MS, database])) as (
-        | string
-        | number
-      )[]
+      const reply = (await this.#lookup(2, LOOKUP_KEYS, args)) as (string | number)[]
       breaker.succeeded()
       const [alive, mark] = reply
       if (typeof alive !== 'string' || typeof mark !== 'string' || run !== this.#link.run) return null

@@ -15,9 +15,11 @@
  * The cursor lies beside the data it speaks of: an older copy of the data brings its older cursor along.
  */
 export const PREFIX = '{sg}:'
+const HASH_LENGTH = 64
 
 /**
- * KEYS alive q (s l)…  ARGV bind-prefix lease lease-ms database
+ * KEYS alive q  ARGV bind-prefix lease lease-ms database hashes, all of them in one string: as keys of their own, two
+ * for each, they would be most of what a look-up costs this end.
  * → {} bypass | {alive, q, answer…}, an answer being the body of a hit, 1 a miss with the lease, 0 a miss without.
  * The DEL of nothing is a write, and ends the script where writes are refused: a demoted master serves no hits.
  * A SET refused for want of memory is no reason to refuse hits: the miss is without a lease then.
@@ -32,15 +34,16 @@ end
 local bind = ARGV[1] .. alive
 local q = redis.call('GET', KEYS[2]) or (try(KEYS[2], ARGV[2]) and ARGV[2]) or ''
 local answers = { alive, q }
-for i = 3, #KEYS, 2 do
+for i = 1, #ARGV[5], ${HASH_LENGTH} do
+  local hash = string.sub(ARGV[5], i, i + ${HASH_LENGTH - 1})
   local answer
-  local entry = redis.call('GET', KEYS[i])
+  local entry = redis.call('GET', '${PREFIX}s:' .. hash)
   if entry then
     local bound, user, generation, body = string.match(entry, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
     if bound == bind and redis.call('GET', '${PREFIX}ug:' .. user) == generation then answer = body end
   end
   if not answer then
-    answer = q ~= '' and try(KEYS[i + 1], ARGV[2], 'NX', 'PX', ARGV[3]) and 1 or 0
+    answer = q ~= '' and try('${PREFIX}l:' .. hash, ARGV[2], 'NX', 'PX', ARGV[3]) and 1 or 0
   end
   answers[#answers + 1] = answer
 end
