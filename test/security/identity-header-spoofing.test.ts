@@ -157,13 +157,13 @@ t.test(
     const more = [
       'X-Forwarded-Host: evil.test',
       'X-Forwarded-Proto: https',
-      'X-Forwarded-Port: 666',
+      'X-Forwarded-Port: evil',
       'True-Client-IP: 6.6.6.6'
     ]
     const other = ['X_Forwarded_For: 6.6.6.6', 'X-Client-IP: 6.6.6.6', 'X-Request-ID: evil-request-id']
     const outcome = await send('GET /api/a/x', [...claims, ...more, ...other, user.cookieLine])
 
-    t.notMatch(allOf(outcome), /6\.6\.6\.6|evil|666/)
+    t.notMatch(allOf(outcome), /6\.6\.6\.6|evil/)
     t.strictSame(seen(t, outcome, 'X-Forwarded-For'), ['127.0.0.1'])
     t.strictSame(seen(t, outcome, 'X-Forwarded-Proto'), ['http'])
     t.strictSame(seen(t, outcome, 'X-Forwarded-Host'), [`localhost:${gateway.port}`])
