@@ -1,8 +1,7 @@
 /**
  * The truth: asks PostgreSQL whether a token's session is live. Tokens of one event-loop turn go together, one as a
- * plain prepared statement, several as one `= ANY`; while every slot is busy they gather for the next statement.
- * Whatever it carries, a statement costs this process some 60 µs and PostgreSQL more than 100, and one after the other
- * they keep to warm connections: so beside one that is under way the next waits a while for company (2026-11-21).
+ * plain prepared statement, several as one `= ANY`, one statement after the other (departures.ts): each costs this
+ * process some 60 µs and PostgreSQL more than 100, and so they keep to warm connections (2026-11-21).
  *
  * Nobody joins a statement that was already sent (revocation.md, counterexample 10): whoever comes later for the
  * same token waits for it to end and goes with the next one. So a herd on one token costs two statements, and
@@ -11,6 +10,7 @@
 import { causeMark } from '../../schema/cause-sql.js'
 import { type GuardedSql, unavailable } from '../data/guarded-sql.js'
 import { GatewayError } from '../errors.js'
+import { Departures } from './departures.js'
 import {
   rowToSession,
   type SessionQuery,
@@ -23,7 +23,6 @@ import { forEach, type StoreWaiter, withoutOld } from './store-waiter.js'
 /** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
 const MAX_BATCH = 500
-/** A statement goes out beside others when none was sent for so long. */
 const SOON_MS = 5
 const MAX_WAIT_MS = 250
 const SWEEP_MS = 50
@@ -34,18 +33,19 @@ export class SessionStore {
   readonly #waiting = new Map<string, StoreWaiter>()
   /** Tokens of statements under way, each with those who came too late for it. */
   readonly #sent = new Map<string, StoreWaiter | null>()
-  readonly #slots: number
-  #underWay = 0
-  #lastSentAt = 0
-  #scheduled = false
-  #held = false
+  readonly #departures: Departures
   #sweeping = false
 
   /** `slots`: how many statements may be under way at once; no more than the pool has connections. */
   constructor(sql: GuardedSql, query: SessionQuery, slots: number) {
     this.#sql = sql
     this.#query = query
-    this.#slots = slots
+    this.#departures = new Departures({
+      most: slots,
+      soonMs: SOON_MS,
+      hasWaiting: () => this.#waiting.size > 0,
+      send: () => this.#send()
+    })
   }
 
   /** The answer comes by `found` or `failed`, never before this returns except when the queue is full. */
@@ -63,7 +63,8 @@ export class SessionStore {
     if (first === undefined && this.#waiting.size >= MAX_WAITING) return waiter.failed(unavailable('queue_full'))
     waiter.next = first ?? null
     this.#waiting.set(token, waiter)
-    this.#sendAtEndOfTurn()
+    this.#departures.call()
+    this.#sweepLater()
   }
 
   /**
@@ -75,48 +76,10 @@ export class SessionStore {
     return count > 0
   }
 
-  #sendAtEndOfTurn(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#sendWaiting()
-    })
-  }
-
-  #sendWaiting(): void {
-    while (this.#underWay < this.#slots && this.#waiting.size > 0) {
-      if (this.#underWay > 0 && performance.now() - this.#lastSentAt < SOON_MS) {
-        this.#sendSoon()
-        break
-      }
-      const batch: StoreWaiter[] = []
-      for (const [token, waiter] of this.#waiting) {
-        batch.push(waiter)
-        this.#waiting.delete(token)
-        this.#sent.set(token, null)
-        if (batch.length === MAX_BATCH) break
-      }
-      void this.#send(batch)
-    }
-    if (this.#waiting.size > 0) this.#sweepLater()
-  }
-
-  /** For the case that none of those under way is answered before. */
-  #sendSoon(): void {
-    if (this.#held) return
-    this.#held = true
-    setTimeout(() => {
-      this.#held = false
-      this.#sendWaiting()
-    }, SOON_MS)
-  }
-
-  async #send(batch: readonly StoreWaiter[]): Promise<void> {
-    this.#underWay++
+  async #send(): Promise<void> {
+    const batch = this.#nextBatch()
     const askedAt = performance.now()
-    this.#lastSentAt = askedAt
-    let unanswered = batch
+    let unanswered: readonly StoreWaiter[] = batch
     try {
       const { single, batch: many, replaced } = this.#query
       const [only] = batch
@@ -132,9 +95,18 @@ export class SessionStore {
       const error = cause instanceof GatewayError ? cause : unavailable('postgres', cause)
       for (const first of unanswered) forEach(first, waiter => waiter.failed(error))
     }
-    this.#underWay--
     for (const { token } of unanswered) this.#release(token)
-    if (this.#waiting.size > 0) this.#sendAtEndOfTurn()
+  }
+
+  #nextBatch(): StoreWaiter[] {
+    const batch: StoreWaiter[] = []
+    for (const [token, waiter] of this.#waiting) {
+      batch.push(waiter)
+      this.#waiting.delete(token)
+      this.#sent.set(token, null)
+      if (batch.length === MAX_BATCH) break
+    }
+    return batch
   }
 
   /** The statement that was sent for it has ended: whoever came too late for it goes with the next. */
@@ -143,7 +115,7 @@ export class SessionStore {
     this.#sent.delete(token)
     if (late === null) return
     this.#waiting.set(token, late)
-    this.#sendAtEndOfTurn()
+    this.#departures.call()
   }
 
   /** Answers those whose token has a row; returns the others. */
