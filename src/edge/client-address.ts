@@ -4,7 +4,7 @@
  * (CVE-2026-110724, CVE-2025-59152 and their kind), so it is never the answer by position.
  */
 import type { IncomingMessage } from 'node:http'
-import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6, type Socket } from 'node:net'
 import { GatewayError } from '../errors.js'
 
 export interface Peer {
@@ -27,11 +27,17 @@ const MAX_HOPS = 50
  */
 export function createPeerReader(trustedProxies: readonly string[]): PeerReader {
   const trusted = blockListOf(trustedProxies)
+  // Of a connection it is the same for every request.
+  const strangers = new WeakMap<Socket, Peer>()
 
   return function readPeer(request) {
+    const known = strangers.get(request.socket)
+    if (known !== undefined) return known
     const socketAddress = plainAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
     if (trusted === null || !isListed(trusted, socketAddress)) {
-      return { peerAddress: socketAddress, clientAddress: socketAddress, trusted: false, forwardedFor: '' }
+      const peer = { peerAddress: socketAddress, clientAddress: socketAddress, trusted: false, forwardedFor: '' }
+      strangers.set(request.socket, peer)
+      return peer
     }
     const chain = request.headers['x-forwarded-for']
     const hops = chain === undefined ? [] : believable(String(chain).split(','))

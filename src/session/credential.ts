@@ -8,7 +8,6 @@
  */
 import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { LRUCache } from 'lru-cache'
 import type { AuthSecret } from '../config/env.js'
 import { findCookie } from './find-cookie.js'
 import { MAX_SIGNED_LENGTH, TOKEN, verifyingKeys, verifySigned } from './signed-value.js'
@@ -57,11 +56,9 @@ const REMEMBERED = 10_000
 export function createCredentialReader(options: CredentialOptions): CredentialReader {
   const { cookieName, bearerUnsigned } = options
   const keys = verifyingKeys(options.secrets)
-  // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost.
-  const verified = {
-    cookie: new LRUCache<string, Credential>({ max: REMEMBERED }),
-    bearer: new LRUCache<string, Credential>({ max: REMEMBERED })
-  } as const
+  // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost. When it
+  // is full it starts over: 10,000 HMACs once in a while are less than an order of use kept at every look-up.
+  const verified = { cookie: new Map<string, Credential>(), bearer: new Map<string, Credential>() } as const
 
   function verifyOnce(written: string, source: CredentialSource): Credential | null {
     const known = verified[source].get(written)
@@ -69,6 +66,7 @@ export function createCredentialReader(options: CredentialOptions): CredentialRe
     const signed = verifySigned(written, keys)
     if (signed === null) return null
     const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
+    if (verified[source].size >= REMEMBERED) verified[source].clear()
     verified[source].set(written, credential)
     return credential
   }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export function whenGone(request: IncomingMessage, response: ServerResponse, listener: () => void): void {
-  response.once('close', listener)
+  response.on('close', listener)
   // The answer to a pipelined request has no socket before its turn, and without one it hears of nothing.
   if (response.socket === null) request.socket.setMaxListeners(0).once('close', listener)
 }
