@@ -1,7 +1,9 @@
 /** Hashing is bounded, and what is over the bound is told so at once. */
-import { hashPassword } from 'better-auth/crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { hashPassword, verifyPassword } from 'better-auth/crypto'
 import t from 'tap'
 import { createPasswordGate } from '../../../src/auth/password-gate.js'
+import { eventually } from '../../support/eventually.js'
 
 t.test('hashes are in Better Auth’s own format, so that another server on the database reads them', async t => {
   const gate = createPasswordGate(1, 1)
@@ -9,8 +11,33 @@ t.test('hashes are in Better Auth’s own format, so that another server on the 
 
   t.ok(await gate.verify({ hash: theirs, password: 'correct horse' }))
   t.notOk(await gate.verify({ hash: theirs, password: 'wrong horse' }))
-  t.match(await gate.hash('correct horse'), /^[0-9a-f]{32}:[0-9a-f]{128}$/)
+  const ours = await gate.hash('correct horse')
+  t.match(ours, /^[0-9a-f]{32}:[0-9a-f]{128}$/)
+  t.ok(await verifyPassword({ hash: ours, password: 'correct horse' }))
+
+  // Two ways to write one password, NFC and NFD.
+  t.ok(await gate.verify({ hash: await hashPassword('caf\u00e9'), password: 'cafe\u0301' }))
 })
+
+t.test('it gives way to everything else on a busy core', { skip: process.platform !== 'linux' }, async t => {
+  const before = new Set(await threads())
+  const work = createPasswordGate(1, 1).hash('correct horse')
+  const nice = async () => Promise.all((await threads()).filter(each => !before.has(each)).map(niceOf))
+
+  await eventually(async () => (await nice()).includes(10), 'a thread comes behind the others')
+  await work
+  t.equal(await niceOf(String(process.pid)), 0, 'requests keep theirs')
+})
+
+/** Of this process, by their ids. */
+async function threads(): Promise<string[]> {
+  return readdir('/proc/self/task')
+}
+
+async function niceOf(id: string): Promise<number> {
+  const stat = await readFile(`/proc/self/task/${id}/stat`, 'utf8')
+  return Number(stat.slice(stat.lastIndexOf(')')).split(' ')[17])
+}
 
 t.test('a full queue is a 503 at once, and those who wait all get their turn', async t => {
   const gate = createPasswordGate(1, 2)
