@@ -27,7 +27,7 @@ export function readHead(head: string): ReceivedHead {
   if (!FIELD_LINES.test(fields)) throw badAnswer('unparsable')
   const headers: string[] = []
   let length = -1
-  let coding = ''
+  let coding: string | null = null
   let connection = ''
   let keepAliveMs: number | null = null
 
@@ -44,7 +44,7 @@ export function readHead(head: string): ReceivedHead {
       if (length >= 0 || !LENGTH.test(value)) throw badAnswer('content_length')
       length = Number(value)
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-      coding += value.toLowerCase()
+      coding = (coding ?? '') + value.toLowerCase()
     } else if (name.length === 10) {
       const known = name.toLowerCase()
       if (known === 'connection') connection += `,${value.toLowerCase()}`
@@ -53,7 +53,7 @@ export function readHead(head: string): ReceivedHead {
   }
 
   const isCurrent = minor === '1'
-  const isChunked = coding !== ''
+  const isChunked = coding !== null
   // We offer no TE, so a body in another coding is one that nobody can undo: section 6.1.
   if (isChunked && (coding !== 'chunked' || !isCurrent)) throw badAnswer('transfer_coding')
   if (isChunked && length >= 0) throw badAnswer('two_lengths')

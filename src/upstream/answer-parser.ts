@@ -123,8 +123,11 @@ export class AnswerParser {
       if (!this.#maySwitch) throw badAnswer('bad_upgrade')
       this.#switched = true
       this.#state = DONE
-    } else if (this.#isForHead || status === 204 || status === 304) this.#state = DONE
-    else if (isChunked) {
+    } else if (this.#isForHead || status === 204 || status === 304) {
+      // A 204 that announces a body may well send it, and it would be taken for the next answer.
+      if (status === 204 && (isChunked || length > 0)) this.#keepsAlive = false
+      this.#state = DONE
+    } else if (isChunked) {
       this.#chunked.begin()
       this.#state = IN_CHUNKS
     } else if (length >= 0) {
@@ -145,8 +148,8 @@ export class AnswerParser {
   }
 }
 
-/** What will never be an answer shall not be waited for. */
+/** What will never be an answer, or has lines that end in a bare LF, shall not be waited for. */
 function checkBeginning(bytes: Buffer): void {
   const size = Math.min(bytes.length, BEGINNING.length)
-  if (bytes.compare(BEGINNING, 0, size, 0, size) !== 0) throw badAnswer('unparsable')
+  if (bytes.compare(BEGINNING, 0, size, 0, size) !== 0 || bytes.includes('\n\n')) throw badAnswer('unparsable')
 }

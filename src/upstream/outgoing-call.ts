@@ -6,7 +6,7 @@ import type { Upload } from './upload.js'
 
 export interface OutgoingCall extends OutgoingHead {
   readonly upload: Upload | null
-  /** From the moment the upstream has the whole request, or takes no more of it, to the end of the answer's head. */
+  /** From the moment the upstream's connection has the whole request to the end of the answer's head. */
   readonly headersTimeoutMs: number
 }
 

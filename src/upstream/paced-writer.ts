@@ -2,10 +2,10 @@
 import type { ServerResponse } from 'node:http'
 
 /**
- * A client that takes nothing for so many idle times is gone. The kernel reports progress in steps of up to a
- * megabyte, so one idle time would cut off slow but honest readers.
+ * Who takes nothing for so many times of the limit is gone. The kernel reports progress in steps of up to megabytes, so
+ * a single one would cut off slow but honest readers.
  */
-const STALLED_AFTER = 5
+export const STALLED_AFTER = 5
 
 export class PacedWriter {
   readonly #response: ServerResponse
@@ -23,6 +23,8 @@ export class PacedWriter {
   /** False: the client is behind; write no more until `resume`. */
   write(chunk: Buffer): boolean {
     if (this.#response.write(chunk)) return true
+    // What had come already when the client fell behind is written all the same: one 'drain' ends it for all.
+    if (this.#stalled !== undefined) return false
     this.#response.once('drain', this.#onDrain)
     this.#stalled = setTimeout(() => this.#response.destroy(), this.#patienceMs)
     return false
@@ -35,6 +37,7 @@ export class PacedWriter {
 
   readonly #onDrain = (): void => {
     clearTimeout(this.#stalled)
+    this.#stalled = undefined
     this.#resume()
   }
 }

@@ -42,10 +42,14 @@ export class Upload {
     return this.#ended
   }
 
-  /** For how long the upstream has taken nothing of what is there; 0: nothing is there. */
-  get waitedForUpstreamMs(): number {
-    const blocked = this.#ended || this.#socket?.writableNeedDrain === true
-    return blocked ? performance.now() - this.#movedAt : 0
+  /** By performance.now(): when the upstream took something of it last, or the client sent something. */
+  get movedAt(): number {
+    return this.#movedAt
+  }
+
+  /** There is more than the upstream takes just now. */
+  get isHeldUp(): boolean {
+    return this.#socket?.writableNeedDrain === true
   }
 
   /** Called when the upstream can take a byte, not before: a refused call leaves the body on the wire. */

@@ -7,6 +7,7 @@ import { AnswerParser } from './answer-parser.js'
 import { idleMs, lifeMs } from './connection-age.js'
 import { Deadline } from './deadline.js'
 import type { CallListener, OutgoingCall } from './outgoing-call.js'
+import { STALLED_AFTER } from './paced-writer.js'
 import { requestHead } from './request-head.js'
 import type { Target } from './target.js'
 import { lostConnection, timedOut } from './upstream-error.js'
@@ -152,15 +153,18 @@ export class Wire {
   readonly #onDeadline = (): void => {
     const call = this.#call
     if (call === null) return this.#close()
-    if (this.#headIsHere) {
-      // The client's turn to take what has come: watched elsewhere.
-      if (this.#paused) this.#expect(this.#target.idleTimeoutMs)
-      else this.end(timedOut('body_timeout'))
-      return
-    }
-    const waited = call.upload === null ? call.headersTimeoutMs : call.upload.waitedForUpstreamMs
-    if (waited < call.headersTimeoutMs) this.#expect(call.headersTimeoutMs - waited)
-    else this.end(timedOut('headers_timeout'))
+    const moreMs = this.#patienceMs(call)
+    if (moreMs > 0) this.#expect(moreMs)
+    else this.end(timedOut(this.#headIsHere ? 'body_timeout' : 'headers_timeout'))
+  }
+
+  /** How much longer to wait for the upstream. While it is the client's turn, others watch the time. */
+  #patienceMs({ upload, headersTimeoutMs }: OutgoingCall): number {
+    const limitMs = this.#headIsHere ? this.#target.idleTimeoutMs : headersTimeoutMs
+    if (this.#paused) return limitMs
+    if (upload === null) return 0
+    if (upload.ended) return this.#headIsHere ? 0 : upload.movedAt + limitMs - performance.now()
+    return upload.isHeldUp ? upload.movedAt + STALLED_AFTER * limitMs - performance.now() : limitMs
   }
 
   readonly #onEnd = (): void => {

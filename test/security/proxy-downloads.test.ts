@@ -182,3 +182,28 @@ t.test('a thousand aborted requests leave nothing behind (G19)', async t => {
   const connection = await ask('/x')
   t.equal((await connection.answer()).status, 200)
 })
+
+t.test('a burst of small chunks is no slow client: what follows it arrives, however long it takes', async t => {
+  const { upstream, ask } = await setUp(t, { upstream: { idleTimeoutMs: 100 } })
+  const warnings: string[] = []
+  const onWarning = ({ name }: Error) => warnings.push(name)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  const small = `400\r\n${'x'.repeat(1024)}\r\n`
+  upstream.respond = ({ socket }) => {
+    socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${small.repeat(60)}`)
+    let sent = 0
+    const steady = setInterval(() => {
+      sent++
+      socket.write(sent < 20 ? '1\r\ny\r\n' : '0\r\n\r\n')
+      if (sent === 20) clearInterval(steady)
+    }, 50)
+  }
+
+  const connection = await ask('/x')
+  const { status, body } = await connection.answer()
+
+  t.equal(status, 200)
+  t.equal(body.length, 60 * 1024 + 19)
+  t.strictSame(warnings, [])
+})

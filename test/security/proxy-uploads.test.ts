@@ -1,4 +1,5 @@
 /** Request bodies: limits, early refusals, 100 (Continue), smuggling behind a refused body, back-pressure. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { eventually } from '../support/eventually.js'
@@ -268,3 +269,36 @@ async function settled(value: () => number): Promise<void> {
     return still > 20
   }, 'the number stands still')
 }
+
+t.test('an upstream may rest while it reads, but not for ever', async t => {
+  const { upstream, connect } = await setUp(t, { upstream: { headersTimeoutMs: 200 } })
+  const send = async () => {
+    const connection = await connect()
+    void connection.send(head([`Content-Length: ${64 * MIB}`]))
+    void connection.send(Buffer.alloc(64 * MIB))
+    return connection.answer()
+  }
+  upstream.respond = (request, response) => {
+    request.on('end', () => response.end('done'))
+    setTimeout(() => request.resume(), 500)
+  }
+  t.equal((await send()).status, 200, 'what the kernel has taken shows itself in steps')
+
+  upstream.respond = () => {}
+  t.equal((await send()).status, 504)
+})
+
+t.test('an answer that begins early does not end the upload', async t => {
+  const { upstream, connect } = await setUp(t, { upstream: { idleTimeoutMs: 200 } })
+  upstream.respond = (request, response) => {
+    response.writeHead(200).flushHeaders()
+    request.resume().on('end', () => response.end('all read'))
+  }
+  const connection = await connect()
+  void connection.send(head(['Content-Length: 10']))
+  for (let i = 0; i < 10; i++) {
+    await sleep(60)
+    void connection.send('x')
+  }
+  t.equal((await connection.answer()).body.toString(), 'all read')
+})

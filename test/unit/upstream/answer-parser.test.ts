@@ -187,6 +187,8 @@ t.test('a body ends where RFC 9112 section 6.3 says', async t => {
     ['GET', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx', { body: '', rest: 'x' }],
     ['GET', 'HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello', { body: '', rest: 'hello' }],
     ['GET', 'HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n5', { body: '', rest: '5' }],
+    ['GET', 'HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n', { complete: true, keepsAlive: false }],
+    ['GET', 'HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n', { complete: true, keepsAlive: true }],
     ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', { body: '', rest: '', complete: true }],
     ['GET', 'HTTP/1.1 200 OK\r\n\r\nto the end', { body: 'to the end', keepsAlive: false, complete: true }],
     ['GET', 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nto the end', { body: 'to the end', keepsAlive: false }],
@@ -205,6 +207,17 @@ t.test('a body ends where RFC 9112 section 6.3 says', async t => {
     ]
   ]
   for (const [asked, text, expected] of cases) t.match(read(whole(text), asked), expected, JSON.stringify(text))
+})
+
+t.test('what can be no answer any more is refused before the rest has come', async t => {
+  for (const text of [
+    'HTTQ',
+    'SSH-2.0-OpenSSH',
+    'HTTP/1.1 200 OK\nA: b\n\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n'
+  ]) {
+    t.equal(read(whole(text), 'GET', false), null, JSON.stringify(text))
+  }
 })
 
 t.test('an answer that is not over is none, however the connection ends', async t => {
