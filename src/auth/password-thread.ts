@@ -35,7 +35,8 @@ export class PasswordThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(PROGRAM)
+    // Without the process's own flags: what they load has no use for it, and takes longer than a password.
+    const worker = new Worker(PROGRAM, { execArgv: [] })
     worker.on('message', ({ result, problem }: PasswordAnswer) => {
       // Idle, it keeps no process alive.
       worker.unref()
