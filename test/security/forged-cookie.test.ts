@@ -28,7 +28,7 @@ async function lookups(): Promise<{ sql: string[]; redis: string[] }> {
   const [statements, commands] = [await traffic.statements(), await traffic.commands()]
   return {
     sql: statements.filter(line => line.includes('from "auth"."session"')),
-    redis: commands.filter(command => /^eval.*\{sg\}:s:[0-9a-f]{64}/s.test(command))
+    redis: commands.filter(command => /^eval.*\{sg\}:alive.*[0-9a-f]{64}/s.test(command))
   }
 }
 
