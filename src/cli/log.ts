@@ -17,7 +17,7 @@ export function createLog(level: string): Logger {
   // A full disk or a closed pipe must not end a gateway: the lines are lost, the requests are not.
   stdout.on('error', () => {})
   // Each line goes to its place at once: gathered as text, V8 would put thousands of pieces together in the end.
-  let portion = Buffer.allocUnsafe(PORTION)
+  const portion = Buffer.allocUnsafe(PORTION)
   let used = 0
   let timer: NodeJS.Timeout | null = null
 
@@ -25,8 +25,8 @@ export function createLog(level: string): Logger {
     if (timer !== null) clearTimeout(timer)
     timer = null
     if (used === 0) return
-    send(portion.subarray(0, used))
-    portion = Buffer.allocUnsafe(PORTION)
+    // A copy: while nobody takes it, a single line must not hold the memory of a whole portion.
+    send(Buffer.from(portion.subarray(0, used)))
     used = 0
   }
   // Bytes, as a pipe may take half a portion and so half a character; sonic-boom's types know of strings only.

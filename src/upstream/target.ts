@@ -35,7 +35,7 @@ export class Target {
     this.#address = { host, hostname: hostname.replace(/^\[|\]$/g, ''), protocol, port }
   }
 
-  /** A connection under way; it says 'error' and 'close' as any socket does. */
+  /** A connection under way; it says 'error' and 'close' itself, whatever becomes of it. */
   connect(callback: buildConnector.Callback): Socket {
     return this.#connector(this.#address, callback) as unknown as Socket
   }
