@@ -7,7 +7,7 @@ import { builtCommand } from '../support/built.js'
 import { Browser } from '../support/browser.js'
 import { eventually } from '../support/eventually.js'
 import { SECRET, startGateway } from '../support/gateway.js'
-import { emptyFolder } from '../support/process.js'
+import { emptyFolder } from '../support/scratch.js'
 
 const gateway = await startGateway(t)
 const folder = await emptyFolder(t)

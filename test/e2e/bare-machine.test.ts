@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { emptyFolder, isUp, spawnGateway } from '../support/process.js'
+import { isUp, spawnGateway } from '../support/process.js'
+import { emptyFolder } from '../support/scratch.js'
 
 const sh = promisify(execFile)
 

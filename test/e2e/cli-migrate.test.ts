@@ -1,10 +1,8 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { builtCommand } from '../support/built.js'
+import { emptyFolder } from '../support/scratch.js'
 import { startShapes } from '../support/shapes.js'
 
 interface Outcome {
@@ -15,8 +13,7 @@ interface Outcome {
 
 /** In a folder of its own: a `.env` or `.data` of the repository is none of its business. */
 async function migrate(t: Test, env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
-  const cwd = await mkdtemp(join(tmpdir(), 'session-gateway-migrate-'))
-  t.teardown(() => rm(cwd, { recursive: true, force: true }))
+  const cwd = await emptyFolder(t)
   const command = await builtCommand('migrate', ...args)
   return new Promise(resolve => {
     const options = { cwd, env: { PATH: process.env.PATH, ...env } }

@@ -10,7 +10,8 @@ import t, { type Test } from 'tap'
 import { drink, pour, request, startBulkUpstream } from '../support/bulk.js'
 import { eventually } from '../support/eventually.js'
 import { migratedPostgres, SECRET } from '../support/gateway.js'
-import { emptyFolder, isUp, spawnGateway } from '../support/process.js'
+import { isUp, spawnGateway } from '../support/process.js'
+import { emptyFolder } from '../support/scratch.js'
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB

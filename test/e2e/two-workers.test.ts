@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { migratedPostgres, PASSWORD, ROUTES, SECRET } from '../support/gateway.js'
-import { emptyFolder, isUp, spawnGateway } from '../support/process.js'
+import { isUp, spawnGateway } from '../support/process.js'
+import { emptyFolder } from '../support/scratch.js'
 import { startUpstream } from '../support/upstream.js'
 
 t.test('WORKERS=2 without Redis: after a sign-out no process lets the session in (G1)', async t => {

@@ -4,12 +4,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { eventually } from './eventually.js'
+import { emptyFolder } from './scratch.js'
 
 export interface FrontProxy {
   readonly port: number
@@ -28,7 +28,7 @@ const PATH = `${process.env.PATH ?? ''}:/usr/sbin`
 
 export async function startNginx(scope: Scope, places: Places): Promise<FrontProxy> {
   const port = await freePort()
-  const dir = await folder(scope)
+  const dir = await emptyFolder(scope)
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   const server = fill(await configuration('nginx'), places).replace('listen 80;', `listen 127.0.0.1:${port};`)
   await writeFile(
@@ -47,7 +47,7 @@ ${server}}
 
 export async function startCaddy(scope: Scope, places: Places): Promise<FrontProxy> {
   const port = await freePort()
-  const dir = await folder(scope)
+  const dir = await emptyFolder(scope)
   const site = fill(await configuration('caddyfile'), places).replace(':80 {', `http://:${port} {\n\tbind 127.0.0.1`)
   await writeFile(join(dir, 'Caddyfile'), `{\n\tadmin off\n\tauto_https off\n}\n${site}`)
   await launch(scope, 'caddy', ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], dir, port)
@@ -64,12 +64,6 @@ async function configuration(language: string): Promise<string> {
 
 function fill(block: string, { gatewayPort, servicePort }: Places): string {
   return block.replaceAll('127.0.0.1:8080', `127.0.0.1:${gatewayPort}`).replaceAll(':8000', `:${servicePort}`)
-}
-
-async function folder(scope: Scope): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'session-gateway-front-'))
-  scope.teardown(() => rm(dir, { recursive: true, force: true }))
-  return dir
 }
 
 async function launch(scope: Scope, program: string, args: string[], dir: string, port: number): Promise<void> {

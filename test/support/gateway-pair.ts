@@ -10,8 +10,9 @@ import postgres, { type Sql } from 'postgres'
 import { signToken } from '../../src/session/credential.js'
 import { migratedPostgres, PASSWORD, ROUTES, SECRET } from './gateway.js'
 import type { TestPostgres } from './postgres.js'
-import { emptyFolder, type GatewayProcess, isUp, spawnGateway } from './process.js'
+import { type GatewayProcess, isUp, spawnGateway } from './process.js'
 import { startRedis, type TestRedis } from './redis.js'
+import { emptyFolder } from './scratch.js'
 import { startUpstream, type Upstream } from './upstream.js'
 
 /** What both believe to be their address, whatever port they listen on. */

@@ -2,8 +2,7 @@
  * A whole gateway on real sockets: its own PostgreSQL, its own Redis, an upstream that tells what it received.
  * Configured as a user would: by variables and the text of a gateway.yaml. Closed when the test ends.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import postgres, { type Sql } from 'postgres'
@@ -14,6 +13,7 @@ import { freePort } from '../../src/data/postgres-cluster.js'
 import { checkRoutes } from '../../src/routes/route-rules.js'
 import { startPostgres, type TestPostgres } from './postgres.js'
 import { startRedis, type TestRedis } from './redis.js'
+import { emptyFolder } from './scratch.js'
 import { startUpstream, type Upstream } from './upstream.js'
 
 export const SECRET = 'a-secret-for-tests-of-32-characters-or-more'
@@ -67,7 +67,7 @@ export async function startGateway(t: Scope, options: GatewayOptions = {}): Prom
   const upstream = options.upstream ?? (await startUpstream(t))
   const database = options.postgres ?? (await migratedPostgres(t))
   const redis = options.redis === false ? null : (options.redis ?? (await startRedis(t)))
-  const folder = await mkdtemp(join(tmpdir(), 'session-gateway-app-'))
+  const folder = await emptyFolder(t)
   const yamlFile = join(folder, 'gateway.yaml')
   await writeFile(yamlFile, (options.yaml ?? ROUTES).replaceAll('$UPSTREAM', upstream.origin))
 
@@ -100,7 +100,6 @@ export async function startGateway(t: Scope, options: GatewayOptions = {}): Prom
   t.teardown(async () => {
     await app.close()
     await sql.end({ timeout: 1 })
-    await rm(folder, { recursive: true, force: true })
   })
   await app.listen()
   return {

@@ -1,12 +1,12 @@
 /** A real PgBouncer in transaction mode in front of a test's PostgreSQL, gone with the test. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { eventually } from './eventually.js'
+import { emptyFolder } from './scratch.js'
 
 type Scope = { teardown: (fn: () => unknown) => unknown }
 
@@ -17,7 +17,7 @@ const MISSING =
 export async function startPooler(scope: Scope, url: string): Promise<string> {
   const behind = new URL(url)
   const port = await freePort()
-  const folder = await mkdtemp(join(tmpdir(), 'session-gateway-pooler-'))
+  const folder = await emptyFolder(scope)
   await chmod(folder, 0o755)
   const config = join(folder, 'pgbouncer.ini')
   const users = join(folder, 'users.txt')
@@ -51,7 +51,6 @@ pool_mode = transaction
       child.kill('SIGINT')
       await once(child, 'exit')
     }
-    await rm(folder, { recursive: true, force: true })
   })
   await Promise.race([failed, eventually(() => answers(port), 'the pooler answers')])
   behind.port = String(port)

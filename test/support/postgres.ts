@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -13,6 +13,7 @@ import postgres from 'postgres'
 import { findPostgresBinaries, type PostgresBinaries } from '../../src/data/postgres-binaries.js'
 import { createCluster, freePort, launch, readPostmaster, stopPostmaster } from '../../src/data/postgres-cluster.js'
 import { ended } from '../../src/data/unix-process.js'
+import { SCRATCH } from './scratch.js'
 
 const run = promisify(execFile)
 
@@ -53,10 +54,11 @@ type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export async function startPostgres(scope: Scope): Promise<TestPostgres> {
   const binaries = await findPostgresBinaries()
-  const home = await realpath(await mkdirs(join(tmpdir(), `session-gateway-test-${process.getuid?.() ?? 0}`)))
-  await sweep(join(home, 'run'))
+  const home = await mkdirs(join(tmpdir(), `session-gateway-test-${process.getuid?.() ?? 0}`))
+  const runs = await mkdirs(join(SCRATCH, `session-gateway-run-${process.getuid?.() ?? 0}`))
+  await sweep(runs)
   const template = await templateIn(home, binaries)
-  const dir = await mkdtemp(join(await mkdirs(join(home, 'run')), `${process.pid}-`))
+  const dir = await mkdtemp(join(runs, `${process.pid}-`))
   const dataDir = join(dir, 'data')
   await copyTree(join(template, 'data'), dataDir)
   const password = (await readFile(join(template, 'password'), 'utf8')).trim()
@@ -123,7 +125,7 @@ async function templateIn(home: string, binaries: PostgresBinaries): Promise<str
   const target = join(home, `template-${name}`)
   if ((await readFile(join(target, 'password'), 'utf8').catch(() => null)) !== null) return target
 
-  const fresh = await mkdtemp(join(await mkdirs(join(home, 'run')), `${process.pid}-`))
+  const fresh = await mkdtemp(join(home, 'new-'))
   const dataDir = join(fresh, 'data')
   const password = randomBytes(18).toString('base64url')
   await createCluster(binaries, dataDir, password)

@@ -1,8 +1,6 @@
 /** The gateway as a process of its own, started as a user starts it, in an empty folder. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/data/postgres-cluster.js'
@@ -23,12 +21,6 @@ export interface GatewayProcess {
 }
 
 type Scope = { teardown: (fn: () => unknown) => unknown }
-
-export async function emptyFolder(t: Scope): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'session-gateway-process-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
 
 /** Nothing of this process's environment but PATH and HOME: a variable set by chance must not decide a test. */
 export async function spawnGateway(

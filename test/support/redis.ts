@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/data/postgres-cluster.js'
+import { SCRATCH } from './scratch.js'
 
 const PROGRAMS = ['redis-server', 'valkey-server']
 const DIR = 'session-gateway-redis-'
@@ -41,7 +41,7 @@ type Scope = { teardown: (fn: () => unknown) => unknown }
 
 export async function startRedis(scope: Scope, options: RedisOptions = {}): Promise<TestRedis> {
   await sweep()
-  const dir = await mkdtemp(join(tmpdir(), `${DIR}${process.pid}-`))
+  const dir = await mkdtemp(join(SCRATCH, `${DIR}${process.pid}-`))
   const { child: first, port } = await launchOnFreePort(dir, options)
   let child = first
 
@@ -136,10 +136,10 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 /** Servers of test processes that were killed before they could clean up. */
 async function sweep(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
+  for (const name of await readdir(SCRATCH)) {
     const owner = Number(name.startsWith(DIR) ? name.slice(DIR.length).split('-')[0] : '')
     if (!(owner > 0) || isAlive(owner)) continue
-    const dir = join(tmpdir(), name)
+    const dir = join(SCRATCH, name)
     const pid = Number(await readFile(join(dir, 'pid'), 'utf8').catch(() => ''))
     // By now the number may belong to any other process; where nobody can tell, it is left alone.
     const isOurs = pid > 0 && (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === dir

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import postgres from 'postgres'
@@ -10,14 +9,13 @@ import { startEmbeddedPostgres } from '../../../src/data/embedded-postgres.js'
 import { readPostmaster } from '../../../src/data/postgres-cluster.js'
 import { parentOf } from '../../../src/data/unix-process.js'
 import { eventually } from '../../support/eventually.js'
+import { emptyFolder } from '../../support/scratch.js'
 
 const KEEPER = join(import.meta.dirname, '../../support/keep-embedded-postgres.ts')
 
 /** Closed to everybody but us, as a home of root is. */
 async function aFolder(t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'session-gateway-embedded-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  return join(folder, '.data/postgres')
+  return join(await emptyFolder(t), '.data/postgres')
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -1,13 +1,14 @@
 /** The environment: every default of the contract, every refusal, and no secret in a message. */
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Env, readEnv } from '../../../src/config/env.js'
 import { VariableSource } from '../../../src/config/variable-source.js'
+import { emptyFolder } from '../../support/scratch.js'
 
 // A gateway.yaml of whoever runs the tests must not decide them.
-process.chdir(mkdtempSync(join(tmpdir(), 'session-gateway-env-')))
+process.chdir(await emptyFolder(t))
 
 const SECRET = 'x3'.repeat(16)
 const PRODUCTION = {
