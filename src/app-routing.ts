@@ -2,6 +2,7 @@
 import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { ConfigError } from './errors.js'
+import { type AnswersFor, ownHosts } from './routes/own-hosts.js'
 import { type Route, RouteTable } from './routes/route-table.js'
 import type { Upstream } from './upstream/upstream-pool.js'
 import type { Upstreams } from './upstream/upstreams.js'
@@ -9,6 +10,7 @@ import type { Upstreams } from './upstream/upstreams.js'
 export interface Routing {
   readonly gateway: GatewayFile
   readonly table: RouteTable
+  readonly answersFor: AnswersFor
   readonly upstreams: Upstreams
   readonly upstreamOf: (route: Route) => Upstream
 }
@@ -20,7 +22,13 @@ export function createRouting(gateway: GatewayFile, env: Env, canSign: boolean, 
   const table = RouteTable.compile(gateway.routes, { authMode: env.authMode, placeOf })
   upstreams.replace(gateway.upstreams)
   const byName = new Map(gateway.upstreams.map(({ name }) => [name, upstreams.get(name)]))
-  return { gateway, table, upstreams, upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream) }
+  return {
+    gateway,
+    table,
+    answersFor: ownHosts(env, gateway.routes),
+    upstreams,
+    upstreamOf: route => byName.get(route.upstream) ?? upstreams.get(route.upstream)
+  }
 }
 
 /** An assertion that can never be signed would make every request to that upstream a 503. */

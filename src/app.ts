@@ -8,7 +8,6 @@ import type { Logger } from 'pino'
 import { systemClock } from './clock.js'
 import type { AppConfig } from './app-config.js'
 import { createRouting } from './app-routing.js'
-import type { Env } from './config/env.js'
 import type { GatewayFile } from './config/gateway-file.js'
 import { createPeerReader } from './edge/client-address.js'
 import { endStrangers, watchFingerprints } from './edge/fingerprint-watch.js'
@@ -23,7 +22,6 @@ import { type Data, openData } from './open-data.js'
 import { Opened } from './opened.js'
 import { createPrivateListener } from './private-listener.js'
 import { createPublicListener } from './public-listener.js'
-import type { RouteTable } from './routes/route-table.js'
 import { createCredentialReader } from './session/credential.js'
 import { SessionResolver } from './session/resolve-session.js'
 import { SessionCookies } from './upstream/session-cookies.js'
@@ -105,7 +103,7 @@ async function buildApp(config: AppConfig, data: Data, opened: Opened, metrics: 
     isDraining: () => phase.draining,
     https: env.baseUrl.startsWith('https://'),
     corsOrigins: env.corsOrigins,
-    isOurs: authority => isOurs(authority, env, routing.table, publicListener),
+    answersFor: host => routing.answersFor(host),
     checkHealth,
     keyRing,
     authRoutes: authRoutes && {
@@ -167,15 +165,6 @@ function keyHealth({ ready }: KeyRing, needed: boolean): PartHealth {
     needed,
     detail: needed ? 'none: upstreams with an audience get no requests' : 'none, and none is needed'
   }
-}
-
-/** A request in absolute form may name the public address, a host of the routes, or the socket it came to. */
-function isOurs(authority: string, env: Env, table: RouteTable, listener: FastifyInstance): boolean {
-  if (authority === new URL(env.baseUrl).host) return true
-  const host = authority.replace(/:\d+$/, '')
-  if (table.routes.some(route => route.host === host)) return true
-  const sockets = listener.server.listening ? listener.addresses() : []
-  return sockets.some(at => typeof at !== 'string' && authority === `${at.address}:${at.port}`)
 }
 
 async function drain(listener: FastifyInstance, upgraded: ReadonlySet<Socket>): Promise<void> {

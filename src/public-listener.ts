@@ -19,6 +19,7 @@ import { createTargetRewriter } from './edge/request-target.js'
 import { acceptUpgrades, UpgradableMessage } from './edge/upgrades.js'
 import { type GatewayOptions, gateway } from './pipeline/gateway.js'
 import { verify } from './pipeline/verify.js'
+import { hostName } from './routes/own-hosts.js'
 
 export interface PublicListenerOptions
   extends Omit<BeginOptions, 'overload'>,
@@ -27,8 +28,6 @@ export interface PublicListenerOptions
     JwksRoutesOptions,
     GatewayOptions {
   readonly corsOrigins: readonly string[]
-  /** Asked with a lower-case authority: may a request in absolute form name it? */
-  readonly isOurs: (authority: string) => boolean
   /** Filled with the connections that are no longer HTTP's. */
   readonly upgraded: Set<Socket>
   readonly checkHealth: HealthCheck
@@ -67,14 +66,14 @@ export async function createPublicListener(options: PublicListenerOptions): Prom
   return app
 }
 
-function createHost({ log, isOurs, upgraded }: PublicListenerOptions): FastifyInstance {
+function createHost({ log, answersFor, upgraded }: PublicListenerOptions): FastifyInstance {
   const app = Fastify({
     // With a logger Fastify makes a child of it for every request and listens for the end of every answer, to say
     // nothing in the end: 1 µs (2026-11-21). `giveLog` brings ours.
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => '',
-    rewriteUrl: createTargetRewriter(isOurs),
+    rewriteUrl: createTargetRewriter(authority => answersFor(hostName(authority))),
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => {
       sendError(toGatewayError(error), request, reply)

@@ -5,6 +5,7 @@ import type { GatewayFile, RouteTest } from '../config/gateway-file.js'
 import { type Config, loadConfig } from '../config/load-config.js'
 import { describeAccess } from '../routes/access.js'
 import { type Decision, decide } from '../routes/explain.js'
+import { ownHosts } from '../routes/own-hosts.js'
 import { checkRoutes } from '../routes/route-rules.js'
 import { type Route, RouteTable } from '../routes/route-table.js'
 
@@ -43,9 +44,10 @@ function lineOf({ name, path, methods, host, upstream, access }: Route): string 
   return `  ${name}: ${methods?.join(' ') ?? 'any method'} ${host ?? ''}${path} -> ${upstream}, ${describeAccess(access)}`
 }
 
-function failuresOf({ tests, placeOf }: GatewayFile, table: RouteTable, env: Config['env']): string[] {
+function failuresOf({ routes, tests, placeOf }: GatewayFile, table: RouteTable, env: Config['env']): string[] {
+  const rules = { table, answersFor: ownHosts(env, routes), authMode: env.authMode }
   return tests.flatMap((test, index) => {
-    const decision = decide(table, questionOf(test, new URL(env.baseUrl).hostname), env.authMode)
+    const decision = decide(rules, questionOf(test, new URL(env.baseUrl).hostname))
     if (meets(decision, test.expect)) return []
     return [
       `${placeOf(['tests', index])}: ${test.method} ${test.path}: expected ${test.expect}, got ${wordsOf(decision)}`

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { environment } from '../config/dot-env.js'
 import { loadConfig } from '../config/load-config.js'
 import { explain, type Question } from '../routes/explain.js'
+import { hostName, ownHosts } from '../routes/own-hosts.js'
 import { checkRoutes } from '../routes/route-rules.js'
 import { RouteTable } from '../routes/route-table.js'
 import { TRY_IT_ROUTES } from '../try-it.js'
@@ -28,15 +29,17 @@ export async function run(args: string[]): Promise<number> {
 
   const { env, gateway } = loadConfig(environment(), checkRoutes)
   if (gateway === null) console.log('No gateway.yaml: the routes of try-it mode.')
-  const table = RouteTable.compile(gateway?.routes ?? TRY_IT_ROUTES, { authMode: env.authMode })
+  const routes = gateway?.routes ?? TRY_IT_ROUTES
+  const { authMode } = env
+  const rules = { table: RouteTable.compile(routes, { authMode }), answersFor: ownHosts(env, routes), authMode }
   const { host, target } = splitUrl(url)
   const question: Question = {
     method: method.toUpperCase(),
     url: target,
-    host: (values.host ?? host ?? new URL(env.baseUrl).hostname).toLowerCase(),
+    host: hostName(values.host ?? host ?? new URL(env.baseUrl).hostname),
     caller: callerOf(values.role, values['org-role'])
   }
-  console.log(explain(table, question, env.authMode).join('\n'))
+  console.log(explain(rules, question).join('\n'))
   return 0
 }
 

@@ -6,8 +6,15 @@ import type { Env } from '../config/env.js'
 import { ERRORS, type ErrorCode } from '../errors.js'
 import { type AccessFacts, describeAccess, refusalOf } from './access.js'
 import { canonicalPath } from './canonical-path.js'
+import type { AnswersFor } from './own-hosts.js'
 import { basePath, isAtOrBelow, isOwnPath } from './route-rules.js'
 import type { Route, RouteTable, Target } from './route-table.js'
+
+export interface Rules {
+  readonly table: RouteTable
+  readonly answersFor: AnswersFor
+  readonly authMode: Env['authMode']
+}
 
 export interface Question {
   readonly method: string
@@ -25,12 +32,13 @@ export type Decision =
   | { readonly kind: 'own' }
 
 /** Everything but the origin check and rate limits, which depend on more than the question says. */
-export function decide(table: RouteTable, question: Question, authMode: Env['authMode']): Decision {
+export function decide({ table, answersFor, authMode }: Rules, question: Question): Decision {
   const path = canonicalPath(question.url)?.path
   if (path === undefined) return refused('BAD_PATH')
   if (isOwnPath(path, authMode)) return { kind: 'own' }
 
   const { method, host, caller } = question
+  if (!answersFor(host)) return refused('ROUTE_NOT_FOUND')
   const match = table.match({ method, host, path })
   if (match.kind === 'none') return refused('ROUTE_NOT_FOUND')
   if (match.kind === 'method') return refused('METHOD_NOT_ALLOWED')
@@ -41,18 +49,23 @@ export function decide(table: RouteTable, question: Question, authMode: Env['aut
   return code === null ? { kind: 'route', route } : refused(code)
 }
 
+const FOREIGN = '  nobody named this host: no route does, nor BETTER_AUTH_URL, CORS_ORIGINS or COOKIE_DOMAIN'
+
 function refused(code: ErrorCode): Decision {
   return { kind: 'refused', code, status: ERRORS[code].status }
 }
 
 /** One line per route, then the decision. */
-export function explain(table: RouteTable, question: Question, authMode: Env['authMode']): string[] {
-  const decision = decide(table, question, authMode)
+export function explain(rules: Rules, question: Question): string[] {
+  const { table, answersFor } = rules
+  const decision = decide(rules, question)
   const path = canonicalPath(question.url)?.path
-  const lines = path === undefined || decision.kind === 'own' ? [] : routeLines(table, { ...question, path })
+  const isRouted = path !== undefined && decision.kind !== 'own'
+  const lines = isRouted && answersFor(question.host) ? routeLines(table, { ...question, path }) : []
   return [
     `${question.method} ${path ?? question.url} for ${question.host}`,
     ...lines,
+    ...(isRouted && !answersFor(question.host) ? [FOREIGN] : []),
     `=> ${outcome(decision, question)}`
   ]
 }

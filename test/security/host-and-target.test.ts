@@ -15,7 +15,8 @@ routes:
   - { name: public, path: /public/*, upstream: a, access: public }
   - { name: page, path: /page/*, upstream: a, access: session, onUnauthenticated: redirect }
   - { name: read, path: /read/*, methods: [GET], upstream: a, access: public }
-`
+`,
+  env: { CORS_ORIGINS: 'http://localhost:3000,https://front.test' }
 })
 
 t.test('no Host, two of them, or one that is none is refused (B22, RFC 9112 section 3.2)', async t => {
@@ -41,7 +42,26 @@ t.test('no Host, two of them, or one that is none is refused (B22, RFC 9112 sect
     const bytes = ['GET /api/a/x HTTP/1.1', ...lines, user.cookieLine, '', ''].join('\r\n')
     refused(t, await sendBytes(bytes), 400, 'BAD_REQUEST', lines.join(' | '))
   }
-  for (const host of ['gw.test', 'GW.test:8080', '[::1]:80', '127.0.0.1']) {
+})
+
+t.test('a name that nobody gave the gateway is routed nowhere, public routes included (B21)', async t => {
+  const foreign = ['evil.test', 'EVIL.test:80', 'localhost.evil.test', '127.0.0.1.evil.test', 'notadmin.test', '127.1', 'a.b']
+  for (const host of foreign) {
+    for (const path of ['/api/a/x', '/public/x', '/hosted/x', '/nothing/x']) {
+      refused(t, await send(`GET ${path}`, [`Host: ${host}`, user.cookieLine]), 404, 'ROUTE_NOT_FOUND', host + path)
+    }
+    const redirect = await send('GET /page/x', [`Host: ${host}`, 'Accept: text/html'])
+    refused(t, redirect, 404, 'ROUTE_NOT_FOUND', `${host} is not reflected`)
+  }
+  t.match(gateway.log.at(-1), { reason: 'foreign_host', status: 404 })
+
+  const forwarded = await send('GET /public/x', ['Host: evil.test', 'X-Forwarded-Host: localhost'])
+  refused(t, forwarded, 404, 'ROUTE_NOT_FOUND', 'a stranger’s X-Forwarded-Host')
+})
+
+t.test('its own names, names of the neighbourhood and addresses are taken (B21)', async t => {
+  const ours = [`localhost:${gateway.port}`, 'LOCALHOST', 'app.localhost', 'gateway:8080', 'admin.test', '[::1]:80']
+  for (const host of [...ours, '127.0.0.1', '10.1.2.3:8080', 'front.test', 'FRONT.test.']) {
     t.equal((await send('GET /api/a/x', [`Host: ${host}`, user.cookieLine])).status, 200, host)
   }
 })

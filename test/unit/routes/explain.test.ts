@@ -1,6 +1,6 @@
 /** Explanations say what a request meets, and why. */
 import t from 'tap'
-import { decide, explain, type Question } from '../../../src/routes/explain.js'
+import { decide, explain, type Question, type Rules } from '../../../src/routes/explain.js'
 import { RouteTable } from '../../../src/routes/route-table.js'
 import { aRoute } from '../../support/routes.js'
 
@@ -10,6 +10,8 @@ const table = RouteTable.compile([
   aRoute('/docs/*', { name: 'docs', access: 'public' }),
   aRoute('/docs/*', { name: 'inside', access: 'session', host: 'inside.test' })
 ])
+
+const rules: Rules = { table, answersFor: host => host.endsWith('.test'), authMode: 'hosted' }
 
 function asking(url: string, overrides: Partial<Question> = {}): Question {
   return { method: 'GET', url, host: 'gw.test', caller: null, ...overrides }
@@ -33,16 +35,17 @@ t.test('decisions are those of the pipeline', async t => {
     [asking('/nothing'), { code: 'ROUTE_NOT_FOUND', status: 404 }],
     [asking('/docs/x'), { kind: 'route', route: { name: 'docs' } }],
     [asking('/docs/x', { host: 'inside.test' }), { code: 'AUTHENTICATION_REQUIRED' }],
+    [asking('/docs/x', { host: 'evil.example' }), { code: 'ROUTE_NOT_FOUND', status: 404 }],
     [asking('/api/auth/session'), { kind: 'own' }]
   ]
 
   for (const [question, expected] of cases) {
-    t.match(decide(table, question, 'hosted'), expected as object, `${question.method} ${question.url}`)
+    t.match(decide(rules, question), expected as object, `${question.method} ${question.url}`)
   }
 })
 
 t.test('every route gets one line that says why', async t => {
-  const lines = explain(table, asking('/api/orders/Admin', withRoles('user')), 'hosted')
+  const lines = explain(rules, asking('/api/orders/Admin', withRoles('user')))
 
   t.equal(lines.length, 6)
   t.match(lines[0], 'GET /api/orders/Admin for gw.test')
@@ -53,8 +56,8 @@ t.test('every route gets one line that says why', async t => {
 })
 
 t.test('a route that loses says to whom or what', async t => {
-  const admin = explain(table, asking('/api/orders/admin/x', { method: 'POST' }), 'hosted')
-  const docs = explain(table, asking('/docs/x'), 'hosted')
+  const admin = explain(rules, asking('/api/orders/admin/x', { method: 'POST' }))
+  const docs = explain(rules, asking('/docs/x'))
 
   t.match(admin.join('\n'), /orders .*no: a more specific route goes first\n.*admin .*no: only for GET\n/)
   t.match(
@@ -64,9 +67,14 @@ t.test('a route that loses says to whom or what', async t => {
 })
 
 t.test('paths without a route to explain say so in one line', async t => {
-  t.strictSame(explain(table, asking('/livez'), 'hosted'), [
+  t.strictSame(explain(rules, asking('/livez')), [
     'GET /livez for gw.test',
     '=> answered by the gateway itself'
   ])
-  t.strictSame(explain(table, asking('/a/%2e%2e/b'), 'hosted'), ['GET /a/%2e%2e/b for gw.test', '=> 400 BAD_PATH'])
+  t.strictSame(explain(rules, asking('/docs/x', { host: 'evil.example' })), [
+    'GET /docs/x for evil.example',
+    '  nobody named this host: no route does, nor BETTER_AUTH_URL, CORS_ORIGINS or COOKIE_DOMAIN',
+    '=> 404 ROUTE_NOT_FOUND'
+  ])
+  t.strictSame(explain(rules, asking('/a/%2e%2e/b')), ['GET /a/%2e%2e/b for gw.test', '=> 400 BAD_PATH'])
 })
