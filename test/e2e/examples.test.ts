@@ -13,9 +13,10 @@ import t, { type Test } from 'tap'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { type Example, startExample } from '../support/examples.js'
 import { post, signUp, startGateway, type TestGateway } from '../support/gateway.js'
+import { builtCommand } from '../support/built.js'
+import { ROOT } from '../support/root.js'
 
-const root = join(import.meta.dirname, '../..')
-const COMPOSE_ROUTES = join(root, 'examples/compose/gateway.yaml')
+const COMPOSE_ROUTES = join(ROOT, 'examples/compose/gateway.yaml')
 
 const KEY = 'the-internal-key-of-these-tests'
 const EXAMPLES: readonly Example[] = ['fastapi', 'express']
@@ -270,7 +271,7 @@ routes: [{ name: orders, path: /api/*, upstream: orders, access: session }]`
 })
 
 t.test('the routes of docker-compose.yml pass their own tests', async t => {
-  const args = ['--import=tsx', join(root, 'src/cli/main.ts'), 'check']
+  const args = await builtCommand('check')
   const env = { PATH: process.env.PATH, GATEWAY_CONFIG: COMPOSE_ROUTES, INTERNAL_API_KEY: KEY }
 
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: t.testdir(), env })

@@ -6,8 +6,8 @@ import t from 'tap'
 import { inspectAuth } from '../../src/data/inspect-auth.js'
 import { migrate } from '../../src/data/migrate.js'
 import { startPostgres } from '../support/postgres.js'
+import { ROOT } from '../support/root.js'
 
-const root = join(import.meta.dirname, '../..')
 const HOSTED = { schema: null, mode: 'hosted' } as const
 const PASSWORDS: Readonly<Record<string, string>> = {
   owner_password: "owner's password",
@@ -37,7 +37,7 @@ async function initialise(): Promise<void> {
   await admin.unsafe('DROP DATABASE gateway')
   await admin.unsafe('DROP ROLE gateway')
   await admin.unsafe('CREATE DATABASE app')
-  const script = await readFile(join(root, 'examples/compose/roles.sql'), 'utf8')
+  const script = await readFile(join(ROOT, 'examples/compose/roles.sql'), 'utf8')
   // psql's own :'name'
   const sql = script.replace(/:'(\w+)'/g, (_, name: string) => `'${PASSWORDS[name]?.replaceAll("'", "''")}'`)
   await as(address('app', 'postgres', decodeURIComponent(password))).unsafe(sql)

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { createCertificate } from '../support/certificate.js'
@@ -45,7 +46,7 @@ t.test('a known authority is believed for the right name and the right time only
   const file = join(t.testdir(), 'authority.pem')
   writeFileSync(file, authority.cert)
 
-  const script = join(import.meta.dirname, '../support/ask-through-proxy.ts')
+  const script = fileURLToPath(import.meta.resolve('../support/ask-through-proxy.js'))
   const origins = [good, other, expired].map(({ origin }) => origin)
   const { stdout } = await promisify(execFile)(process.execPath, ['--import=tsx', script, ...origins], {
     env: { ...process.env, NODE_EXTRA_CA_CERTS: file }

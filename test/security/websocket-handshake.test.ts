@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { signToken } from '../../src/session/credential.js'
@@ -282,7 +283,7 @@ t.test('over TLS the upstream must prove its name (G36)', async t => {
   const other = await startSocketServer(t, { tls: createCertificate({ name: '127.0.0.9', signedBy: authority }) })
   const file = join(t.testdir(), 'authority.pem')
   writeFileSync(file, authority.cert)
-  const script = join(import.meta.dirname, '../support/socket-through-gateway.ts')
+  const script = fileURLToPath(import.meta.resolve('../support/socket-through-gateway.js'))
   const { stdout } = await promisify(execFile)(process.execPath, ['--import=tsx', script, good.origin, other.origin], {
     env: { ...process.env, NODE_EXTRA_CA_CERTS: file }
   })

@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
+import { ROOT } from './root.js'
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, '../..')
 const START_DEADLINE_MS = 30_000
 
 export type Example = 'fastapi' | 'express'
@@ -37,7 +37,7 @@ export async function startExample(
 
 async function commandOf(name: Example): Promise<[string, ...string[]]> {
   if (name === 'express') return [process.execPath, join(await installedExpress(), 'server.js')]
-  const dir = join(root, 'examples/fastapi')
+  const dir = join(ROOT, 'examples/fastapi')
   return [await pythonWithFastapi(), '-B', '-m', 'uvicorn', '--app-dir', dir, '--port', '0', 'main:app']
 }
 
@@ -62,11 +62,11 @@ async function pythonWithFastapi(): Promise<string> {
  * The root package has no Express: a gateway does not need it.
  */
 async function installedExpress(): Promise<string> {
-  const from = join(root, 'examples/express')
+  const from = join(ROOT, 'examples/express')
   const files = ['package.json', 'package-lock.json', 'server.js']
   const hash = createHash('sha256')
   for (const file of files) hash.update(await readFile(join(from, file)))
-  const cache = join(root, 'node_modules/.cache/session-gateway')
+  const cache = join(ROOT, 'node_modules/.cache/session-gateway')
   const target = join(cache, `express-${hash.digest('hex').slice(0, 16)}`)
   if (await exists(target)) return target
 

@@ -9,6 +9,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { freePort } from '../../src/data/postgres-cluster.js'
 import { eventually } from './eventually.js'
+import { ROOT } from './root.js'
 import { emptyFolder } from './scratch.js'
 
 export interface FrontProxy {
@@ -22,7 +23,7 @@ export interface Places {
 
 type Scope = { teardown: (fn: () => unknown) => unknown }
 
-const PAGE = join(import.meta.dirname, '../../docs/forward-auth.md')
+const PAGE = join(ROOT, 'docs/forward-auth.md')
 /** Where Debian puts what only root has on its PATH. */
 const PATH = `${process.env.PATH ?? ''}:/usr/sbin`
 

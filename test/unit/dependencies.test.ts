@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../support/root.js'
 
-const root = join(import.meta.dirname, '../..')
 const KINDS = ['dependencies', 'optionalDependencies', 'devDependencies', 'overrides'] as const
 
 type Manifest = Partial<Record<(typeof KINDS)[number], Readonly<Record<string, string>>>>
 
-const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Manifest
-const contributing = await readFile(join(root, 'CONTRIBUTING.md'), 'utf8')
+const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Manifest
+const contributing = await readFile(join(ROOT, 'CONTRIBUTING.md'), 'utf8')
 
 /** The rows of the tables under "Dependencies": name → reason. A row may name several packages. */
 function reasonsByPackage(markdown: string): Map<string, string> {

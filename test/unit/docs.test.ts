@@ -5,11 +5,10 @@ import t from 'tap'
 import { GENERATED } from '../../schema/generate-docs.js'
 import { VARIABLES } from '../../src/config/variables.js'
 import { ERRORS } from '../../src/errors.js'
-
-const root = join(import.meta.dirname, '../..')
+import { ROOT } from '../support/root.js'
 
 function read(path: string): Promise<string> {
-  return readFile(join(root, path), 'utf8')
+  return readFile(join(ROOT, path), 'utf8')
 }
 
 t.test('generated files are fresh; npm run docs writes them anew', async t => {

@@ -5,9 +5,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../support/root.js'
 
-const root = join(import.meta.dirname, '../..')
-const NOT_OURS = new Set(['node_modules', 'dist', '.git', '.tap', '.data', '.next', 'tap-testdir'])
+const NOT_OURS = new Set(['node_modules', 'dist', 'build', '.git', '.tap', '.data', '.next', 'tap-testdir'])
 
 async function markdownFiles(folder: string): Promise<string[]> {
   const found: string[] = []
@@ -56,20 +56,20 @@ function isExternal(link: string): boolean {
 async function problemOf(file: string, link: string): Promise<string | null> {
   const [path = '', anchor] = link.split('#')
   const target = path === '' ? file : join(dirname(file), decodeURIComponent(path))
-  if (path.startsWith('/') || relative(root, target).startsWith('..')) return 'leads out of the repository'
+  if (path.startsWith('/') || relative(ROOT, target).startsWith('..')) return 'leads out of the repository'
   if ((await stat(target).catch(() => null)) === null) return 'leads to nothing'
   if (anchor === undefined || !target.endsWith('.md')) return null
   return anchorsOf(await readFile(target, 'utf8')).has(anchor) ? null : 'names a heading that is not there'
 }
 
-const files = await markdownFiles(root)
+const files = await markdownFiles(ROOT)
 
 t.test('every relative link leads to a file, and every anchor to a heading', async t => {
   const broken: string[] = []
   for (const file of files) {
     for (const link of linksOf(await readFile(file, 'utf8'))) {
       const problem = isExternal(link) ? null : await problemOf(file, link)
-      if (problem !== null) broken.push(`${relative(root, file)}: ${link} ${problem}`)
+      if (problem !== null) broken.push(`${relative(ROOT, file)}: ${link} ${problem}`)
     }
   }
 
@@ -78,7 +78,7 @@ t.test('every relative link leads to a file, and every anchor to a heading', asy
 
 t.test('every page of docs and examples can be reached from README', async t => {
   const reached = new Set<string>()
-  const open = [join(root, 'README.md')]
+  const open = [join(ROOT, 'README.md')]
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (reached.has(file)) continue
     reached.add(file)
@@ -88,7 +88,7 @@ t.test('every page of docs and examples can be reached from README', async t => 
       if (path.endsWith('.md') && !isExternal(link)) open.push(join(dirname(file), path))
     }
   }
-  const pages = files.filter(file => /^(docs|examples)/.test(relative(root, file)))
+  const pages = files.filter(file => /^(docs|examples)/.test(relative(ROOT, file)))
 
   t.ok(pages.length > 20)
   t.strictSame(
@@ -98,7 +98,7 @@ t.test('every page of docs and examples can be reached from README', async t => 
 })
 
 t.test('README fits on a few screens', async t => {
-  const lines = (await readFile(join(root, 'README.md'), 'utf8')).trimEnd().split('\n').length
+  const lines = (await readFile(join(ROOT, 'README.md'), 'utf8')).trimEnd().split('\n').length
 
   t.ok(lines <= 200, `${lines} lines`)
 })

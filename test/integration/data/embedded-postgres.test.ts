@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { startEmbeddedPostgres } from '../../../src/data/embedded-postgres.js'
@@ -11,7 +12,7 @@ import { parentOf } from '../../../src/data/unix-process.js'
 import { eventually } from '../../support/eventually.js'
 import { emptyFolder } from '../../support/scratch.js'
 
-const KEEPER = join(import.meta.dirname, '../../support/keep-embedded-postgres.ts')
+const KEEPER = fileURLToPath(import.meta.resolve('../../support/keep-embedded-postgres.js'))
 
 /** Closed to everybody but us, as a home of root is. */
 async function aFolder(t: Test): Promise<string> {

@@ -7,8 +7,8 @@ import { type Comparison, compare, isRegression } from '../../../bench/compare.j
 import type { Results } from '../../../bench/results.js'
 import type { Figure } from '../../../bench/shapes/shape.js'
 import type { Spread } from '../../../bench/statistics.js'
+import { ROOT } from '../../support/root.js'
 
-const root = join(import.meta.dirname, '../../..')
 const rps = (min: number, max: number): Spread => ({ median: (min + max) / 2, min, max })
 const even = rps(1, 1)
 
@@ -109,7 +109,7 @@ async function exitCode(t: Test, before: object, after: object): Promise<number 
   const folder = t.testdir({})
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), JSON.stringify(content))
   const args = ['--import', 'tsx', 'bench/run.ts', 'compare', ...Object.keys(files).map(name => join(folder, name))]
-  return spawnSync(process.execPath, args, { cwd: root, stdio: 'ignore' }).status
+  return spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'ignore' }).status
 }
 
 t.test(

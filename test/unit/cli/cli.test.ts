@@ -4,9 +4,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Command } from '../../../src/cli/main.js'
+import { builtCommand } from '../../support/built.js'
+import { ROOT } from '../../support/root.js'
 
-const root = join(import.meta.dirname, '../../..')
-const EXAMPLE = join(root, 'gateway.example.yaml')
+const EXAMPLE = join(ROOT, 'gateway.example.yaml')
 
 interface Outcome {
   readonly code: number
@@ -15,14 +16,9 @@ interface Outcome {
 }
 
 /** With no variables but those given, and in a folder of its own. */
-function sessionGateway(cwd: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+async function sessionGateway(cwd: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   const { PATH, HOME } = process.env
-  const command = [
-    '--import',
-    join(root, 'node_modules/tsx/dist/esm/index.mjs'),
-    join(root, 'src/cli/main.ts'),
-    ...args
-  ]
+  const command = await builtCommand(...args)
   return new Promise(resolve => {
     execFile(
       process.execPath,
@@ -37,7 +33,7 @@ function sessionGateway(cwd: string, args: string[], env: NodeJS.ProcessEnv = {}
 
 t.test('--version is that of package.json', async t => {
   const { code, stdout } = await sessionGateway(t.testdir({}), ['--version'])
-  t.strictSame([code, stdout], [0, `${JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version}\n`])
+  t.strictSame([code, stdout], [0, `${JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version}\n`])
 })
 
 t.test('explain without a gateway.yaml speaks of the routes of try-it mode', async t => {
@@ -173,15 +169,16 @@ ${tests.map(test => `  - { ${test} }\n`).join('')}`
 })
 
 t.test('explain says which route decides, for a role, an organisation role and a host', async t => {
-  const env = { GATEWAY_CONFIG: EXAMPLE, INTERNAL_API_KEY: 'k' }
+  const env = { GATEWAY_CONFIG: EXAMPLE, INTERNAL_API_KEY: 'k', CORS_ORIGINS: 'https://api.example.com' }
   const dir = t.testdir({})
   const ask = (...args: string[]) => sessionGateway(dir, ['explain', ...args], env)
 
-  const [admin, owner, loose, dots] = await Promise.all([
+  const [admin, owner, loose, dots, foreign] = await Promise.all([
     ask('get', '/api/orders/admin/7?x=1', '--role', 'user', '--role', 'admin'),
     ask('GET', 'https://API.example.com:8443/api/reports', '--org-role', 'owner'),
-    ask('GET', '/api/orders/Admin/7', '--role', 'user', '--host', 'gw.test'),
-    ask('GET', 'http://gw.test/api/orders/../reports')
+    ask('GET', '/api/orders/Admin/7', '--role', 'user', '--host', 'gw'),
+    ask('GET', 'http://gw/api/orders/../reports'),
+    ask('GET', 'http://evil.test/api/reports', '--org-role', 'owner')
   ])
 
   t.match(admin, {
@@ -189,8 +186,9 @@ t.test('explain says which route decides, for a role, an organisation role and a
     stdout: /^GET \/api\/orders\/admin\/7 for localhost\n[\s\S]*=> forwarded to 'orders' with the caller's identity\n$/
   })
   t.match(owner?.stdout, /^GET \/api\/reports for api\.example\.com\n[\s\S]*=> forwarded to 'reports'/)
-  t.match(loose?.stdout, /for gw\.test\n[\s\S]*orders-admin .*demanded as well[\s\S]*=> 403 INSUFFICIENT_ROLE\n$/)
+  t.match(loose?.stdout, /for gw\n[\s\S]*orders-admin .*demanded as well[\s\S]*=> 403 INSUFFICIENT_ROLE\n$/)
   t.match(dots?.stdout, /=> 400 BAD_PATH\n$/)
+  t.match(foreign?.stdout, /for evil\.test\n {2}nobody named this host.*\n=> 404 ROUTE_NOT_FOUND\n$/)
 })
 
 t.test('explain needs a method and a URL', async t => {
