@@ -67,7 +67,7 @@ export async function openData(config: AppConfig, metrics: Metrics, log: Fastify
   const statements = rotates ? rotationSql(shape) : null
   const onRotated = () => metrics.authEvent('session.rotate', 'success')
   const rotation = statements && new TokenRotation(lookups, statements, onRotated)
-  const store = new SessionStore(lookups, createSessionQuery(shape, statements), env.databasePoolMax)
+  const store = new SessionStore(lookups, createSessionQuery(shape, { rotation: statements, fingerprints: env.sessionFingerprint !== 'off' }), env.databasePoolMax)
   const uncached = new SessionResolver({ cache: null, local: null, store, clock })
   const lookUp = (token: string) => uncached.resolve(token, true)
   const live = new LiveConnections({

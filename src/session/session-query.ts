@@ -56,8 +56,17 @@ export interface StoredSession {
   readonly session: Session
 }
 
-/** `rotation` null: tokens stay what they are. */
-export function createSessionQuery(shape: AuthShape, rotation: RotationSql | null = null): SessionQuery {
+export interface SessionQueryOptions {
+  /** Null: tokens stay what they are. */
+  readonly rotation?: RotationSql | null
+  /** False: nobody compares them, so sessions have none. */
+  readonly fingerprints?: boolean
+}
+
+export function createSessionQuery(
+  shape: AuthShape,
+  { rotation = null, fingerprints = true }: SessionQueryOptions = {}
+): SessionQuery {
   const { user, session } = shape.tables
   const expires = column('s', session, 'expiresAt')
   const now = timeFor(session, 'expiresAt')
@@ -70,8 +79,8 @@ export function createSessionQuery(shape: AuthShape, rotation: RotationSql | nul
   ${bannedNow(user)} as banned,
   ${organization(shape)},
   ${session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`} as impersonated,
-  ${textOf(session, 'userAgent')} as user_agent,
-  ${textOf(session, 'ipAddress')} as ip_address,
+  ${fingerprints ? textOf(session, 'userAgent') : 'null'} as user_agent,
+  ${fingerprints ? textOf(session, 'ipAddress') : 'null'} as ip_address,
   ${ms(column('s', session, 'createdAt'))} as created_ms,
   ${ms(expires)} as expires_ms,
   date_part('epoch', ${expires} - ${now}) as seconds_left`
@@ -143,6 +152,7 @@ function isSessionRow(row: readonly SessionValue[]): row is SessionRow {
 
 function rolesOf(role: string | null): string[] {
   if (role === null) return []
+  if (!role.includes(',') && role.trim() === role && role !== '') return [role]
   return role
     .split(',')
     .map(each => each.trim())

@@ -16,7 +16,7 @@ t.test('a change of role, and what becomes of the token', async t => {
       await migrate(sql, { schema: null, mode: 'hosted' }, () => {})
       const shape = await shapeOf(sql)
       const { rotate, current, successor } = rotationSql(shape)
-      const { single, batch, replaced, remove } = createSessionQuery(shape, rotationSql(shape))
+      const { single, batch, replaced, remove } = createSessionQuery(shape, { rotation: rotationSql(shape) })
       const own = (table: string) => `"${shape.schema}"."${table}"`
       const userId = await insert(sql, shape, 'user', { role: 'user' })
       const other = await insert(sql, shape, 'user', { role: 'user' })

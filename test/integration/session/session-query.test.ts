@@ -178,6 +178,24 @@ t.test('the one query (R46)', async t => {
     }
   })
 
+  t.test('where nobody compares fingerprints, what they are made of is not read', async t => {
+    const { sql } = await shapes.open(t, 'ours')
+    const shape = await shapeOf(sql)
+    const userId = await insert(sql, shape, 'user', { role: ' admin, user ' })
+    const browser = { userAgent: 'Mozilla/5.0 Firefox/140.0', ipAddress: '203.0.113.9' }
+    await insert(sql, shape, 'session', { token: 'seen', userId, ...browser })
+
+    for (const [fingerprints, fingerprint] of [
+      [true, 'firefox 203.0.113'],
+      [false, null]
+    ] as const) {
+      const { single } = createSessionQuery(shape, { fingerprints })
+      const [stored] = await storedSessions(sql, single, 'seen')
+      t.match(stored?.session, { fingerprint, roles: ['admin', 'user'] })
+      t.equal(single.includes('s."user_agent"'), fingerprints)
+    }
+  })
+
   t.test('a token is only ever a value: quotes, braces and backslashes find nothing and break nothing', async t => {
     const { url, sql } = await shapes.open(t, 'ours')
     const shape = await shapeOf(sql)

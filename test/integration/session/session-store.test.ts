@@ -120,7 +120,7 @@ t.test('on one stack', async t => {
 
   t.test('a token nobody knows is asked for once more, and nobody else waits for that', async t => {
     const { lookups } = await stack.aGateway(t, { slots: 2 })
-    const store = new SessionStore(lookups, createSessionQuery(stack.shape, rotationSql(stack.shape)), 2)
+    const store = new SessionStore(lookups, createSessionQuery(stack.shape, { rotation: rotationSql(stack.shape) }), 2)
     const { token } = await stack.addSession()
     const answerOf = (asked: string) =>
       new Promise<StoredSession | null>((resolve, reject) =>
