@@ -26,8 +26,8 @@ const accessLogPlugin: FastifyPluginAsync<AccessLogOptions> = async (scope, { lo
 
   scope.addHook('onRequest', function accessLog(request, reply, done) {
     if (!isHealthCheck(request)) {
-      // 'close' comes after 'finish' and after an abort alike: exactly one line either way.
-      reply.raw.once('close', () => finish(request, reply.raw, metrics, write))
+      // 'close' comes once, after 'finish' and after an abort alike: exactly one line either way.
+      reply.raw.on('close', () => finish(request, reply.raw, metrics, write))
     }
     done()
   })

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { GatewayError } from '../errors.js'
-import { forgetGone, whenGone } from './client-gone.js'
+import { whenGone } from './client-gone.js'
 import type { Connection } from './connection.js'
 import { endWith } from './end-with.js'
 import { flushSoon } from './flush-soon.js'
@@ -46,6 +46,7 @@ class Relay implements Call, CallListener {
   #contentLength = -1
   #headers: readonly string[] = []
   #streamEnded: (() => void) | null = null
+  #forgetClient: (() => void) | null = null
   #answering = false
   #settled = false
 
@@ -56,7 +57,7 @@ class Relay implements Call, CallListener {
   }
 
   start(): void {
-    whenGone(this.#call.request, this.#call.response, this.#onClientGone)
+    this.#forgetClient = whenGone(this.#call.request, this.#call.response, this.#onClientGone)
     this.#call.upstream.retries.noteCall(this.#startedAt)
     this.#call.upstream.submit(this)
   }
@@ -164,6 +165,7 @@ class Relay implements Call, CallListener {
   }
 
   readonly #onClientGone = (): void => {
+    if (this.#settled) return
     this.#settle('aborted', null)
     if (!this.#call.upstream.withdraw(this)) this.#connection?.kill()
   }
@@ -185,7 +187,7 @@ class Relay implements Call, CallListener {
     this.#settled = true
     this.#writer?.stop()
     this.#streamEnded?.()
-    forgetGone(this.#call.request, this.#call.response, this.#onClientGone)
+    this.#forgetClient?.()
     this.#done({ end, error, upstreamMs: performance.now() - this.#startedAt })
   }
 }
