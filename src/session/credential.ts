@@ -50,35 +50,43 @@ const FORGED_COOKIE: Credential = { kind: 'forged', source: 'cookie' }
 const FORGED_BEARER: Credential = { kind: 'forged', source: 'bearer' }
 
 const BEARER = 'bearer '
-/** Some 3 MB when full. */
+/** Some 5 MB when full, and 20 with the longest. */
 const REMEMBERED = 10_000
+const LONGEST_REMEMBERED = 2048
 
 export function createCredentialReader(options: CredentialOptions): CredentialReader {
   const { cookieName, bearerUnsigned } = options
   const keys = verifyingKeys(options.secrets)
-  // Holds only what was verified, by its exact spelling: an HMAC per request would be a twentieth of its cost. When it
-  // is full it starts over: 10,000 HMACs once in a while are less than an order of use kept at every look-up.
+  // Holds only what was verified, by the whole header as it was sent: an HMAC per request would be a twentieth of its
+  // cost. When it is full it starts over: 10,000 HMACs once in a while are less than an order of use kept every time.
   const verified = { cookie: new Map<string, Credential>(), bearer: new Map<string, Credential>() } as const
 
-  function verifyOnce(written: string, source: CredentialSource): Credential | null {
-    const known = verified[source].get(written)
-    if (known !== undefined) return known
+  function verifyAndRemember(header: string, written: string, source: CredentialSource): Credential | null {
     const signed = verifySigned(written, keys)
     if (signed === null) return null
     const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
+    if (header.length > LONGEST_REMEMBERED) return credential
     if (verified[source].size >= REMEMBERED) verified[source].clear()
-    verified[source].set(written, credential)
+    verified[source].set(header, credential)
     return credential
   }
 
+  function readCookie(header: string): Credential {
+    const known = verified.cookie.get(header)
+    if (known !== undefined) return known
+    const written = findCookie(header, cookieName)
+    if (written === '') return NONE
+    return (written === null ? null : verifyAndRemember(header, written, 'cookie')) ?? FORGED_COOKIE
+  }
+
+  function verifyBearer(written: string): Credential | null {
+    return verified.bearer.get(written) ?? verifyAndRemember(written, written, 'bearer')
+  }
+
   return function readCredential({ headers, rawHeaders }) {
-    if (headers.cookie !== undefined) {
-      const written = findCookie(headers.cookie, cookieName)
-      if (written === null) return FORGED_COOKIE
-      if (written !== '') return verifyOnce(written, 'cookie') ?? FORGED_COOKIE
-    }
-    if (headers.authorization === undefined) return NONE
-    return readBearer(headers.authorization, rawHeaders, verifyOnce, bearerUnsigned)
+    const credential = headers.cookie === undefined ? NONE : readCookie(headers.cookie)
+    if (credential !== NONE || headers.authorization === undefined) return credential
+    return readBearer(headers.authorization, rawHeaders, verifyBearer, bearerUnsigned)
   }
 }
 
@@ -90,14 +98,14 @@ export function signToken(token: string, secret: string): string {
 function readBearer(
   header: string,
   rawHeaders: readonly string[],
-  verifyOnce: (written: string, source: CredentialSource) => Credential | null,
+  verifyBearer: (written: string) => Credential | null,
   unsigned: boolean
 ): Credential {
   if (header.slice(0, BEARER.length).toLowerCase() !== BEARER) return NONE
   const written = header.slice(BEARER.length)
   if (written === '') return NONE
   if (isRepeated('authorization', rawHeaders)) return FORGED_BEARER
-  const verified = verifyOnce(written, 'bearer')
+  const verified = verifyBearer(written)
   if (verified !== null) return verified
   if (!unsigned || written.includes('.') || written.length > MAX_SIGNED_LENGTH || !TOKEN.test(written))
     return FORGED_BEARER
