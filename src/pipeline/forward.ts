@@ -45,6 +45,8 @@ export interface ForwardOptions extends KeepLiveOptions {
 }
 
 const ANONYMOUS: readonly string[] = []
+/** Of an Authorization line. A signature is checked for each that could have one. */
+const MOST_WORDS = 16
 
 const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options) => {
   scope.addHook('onRequest', function forward(request, reply, done) {
@@ -149,11 +151,14 @@ function carriesOurToken(request: IncomingMessage, credential: Credential, read:
   const { headers, rawHeaders } = request
   if (headers.authorization === undefined) return false
   if (credential.kind === 'token' && credential.source === 'bearer') return true
-  // Line by line: of several, Node's own list shows the first.
+  // Line by line: of several, Node's own list shows the first. And word by word: written `Bearer  x` or bare it signs
+  // nobody in, and is a session token all the same.
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== 'authorization') continue
-    const offered = read({ headers: { authorization: rawHeaders[i + 1] }, rawHeaders: [] })
-    if (offered.kind === 'token' && offered.secretIndex !== null) return true
+    for (const word of (rawHeaders[i + 1] ?? '').split(/[\s,;"]+/, MOST_WORDS)) {
+      const offered = read({ headers: { authorization: `Bearer ${word}` }, rawHeaders: [] })
+      if (offered.kind === 'token' && offered.secretIndex !== null) return true
+    }
   }
   return false
 }

@@ -5,13 +5,15 @@
 import { isIP } from 'node:net'
 import type { Env } from '../config/env.js'
 
+const NOT_PUBLIC = /\.(?:localhost|local|internal|svc)$/
+
 /** Whether requests for a host, as `hostName` gives it, are taken at all. */
 export type AnswersFor = (host: string) => boolean
 
 /**
- * The host of BETTER_AUTH_URL, those of CORS_ORIGINS and of the routes, and all of COOKIE_DOMAIN. Addresses and names
- * that are no domain (`localhost`, `gateway`) cannot be rebound, and health checks and neighbours use them. Attached,
- * BETTER_AUTH_URL is another server's and nothing says what ours is called: every host is taken.
+ * The host of BETTER_AUTH_URL, those of CORS_ORIGINS and of the routes, and all of COOKIE_DOMAIN. Addresses, and names
+ * that public DNS does not have, nobody can rebind, and health checks and neighbours use them. Attached, BETTER_AUTH_URL
+ * is another server's and nothing says what ours is called: every host is taken.
  */
 export function ownHosts(
   { authMode, baseUrl, corsOrigins, cookieDomain }: Pick<Env, 'authMode' | 'baseUrl' | 'corsOrigins' | 'cookieDomain'>,
@@ -21,7 +23,7 @@ export function ownHosts(
   const named = new Set([baseUrl, ...corsOrigins].map(url => new URL(url).hostname))
   for (const { host } of routes) if (host !== null) named.add(host)
   const domain = cookieDomain === null ? null : `.${cookieDomain.replace(/^\./, '')}`
-  return host => named.has(host) || isNoDomain(host) || (domain !== null && `.${host}`.endsWith(domain))
+  return host => named.has(host) || isNotPublic(host) || (domain !== null && `.${host}`.endsWith(domain))
 }
 
 /** Of a Host line: lower case, no port, no final dot (`a.test.` is `a.test`). */
@@ -32,6 +34,7 @@ export function hostName(written: string): string {
   return name.endsWith('.') ? name.slice(0, -1) : name
 }
 
-function isNoDomain(host: string): boolean {
-  return !host.includes('.') || host.startsWith('[') || host.endsWith('.localhost') || isIP(host) === 4
+/** `gateway`, RFC 6761 and 6762, ICANN's `.internal`, and Kubernetes' `.svc` with and without what follows it. */
+function isNotPublic(host: string): boolean {
+  return !host.includes('.') || host.startsWith('[') || NOT_PUBLIC.test(host) || isIP(host) === 4
 }

@@ -6,8 +6,8 @@ import type { Socket } from 'node:net'
 import { GatewayError } from '../errors.js'
 import { whenGone } from './client-gone.js'
 import type { Connection } from './connection.js'
+import { atEndOfTurn } from './end-of-turn.js'
 import { endWith } from './end-with.js'
-import { flushSoon } from './flush-soon.js'
 import { closeGently, isClosing } from './gentle-close.js'
 import type { CallListener } from './outgoing-call.js'
 import { PacedWriter } from './paced-writer.js'
@@ -45,6 +45,9 @@ class Relay implements Call, CallListener {
   #writer: PacedWriter | null = null
   #contentLength = -1
   #headers: readonly string[] = []
+  /** The body of an answer that came in one piece. */
+  #whole: Buffer | null = null
+  #isLeaving = false
   #streamEnded: (() => void) | null = null
   #forgetClient: (() => void) | null = null
   #answering = false
@@ -92,14 +95,15 @@ class Relay implements Call, CallListener {
     if (this.#upload !== null && !request.complete) closeGently(request, response)
     response.writeHead(status, headers)
     if (hasNoContent(request.method, status)) this.#finish()
-    else flushSoon(this)
+    else this.#leaveSoon()
   }
 
   onBody(chunk: Buffer): void {
     if (this.#settled) return
     const { response, upstream } = this.#call
     if (this.#writer === null && chunk.length === this.#contentLength) {
-      endWith(response, chunk)
+      this.#whole = chunk
+      this.#leaveSoon()
       this.#settle('answered', null)
       return
     }
@@ -152,11 +156,20 @@ class Relay implements Call, CallListener {
     return true
   }
 
-  /** An answer whose body is slow to come (server-sent events) shows its head at once. */
-  flushHead(): void {
+  leave(): void {
+    const { response, onStream } = this.#call
+    this.#isLeaving = false
+    if (this.#whole !== null && !response.destroyed) endWith(response, this.#whole)
     if (this.#writer !== null || this.#settled) return
-    this.#call.response.flushHeaders()
-    this.#streamEnded ??= this.#call.onStream(this.#headers)
+    // An answer whose body is slow to come (server-sent events) shows its head at once.
+    response.flushHeaders()
+    this.#streamEnded ??= onStream(this.#headers)
+  }
+
+  #leaveSoon(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    atEndOfTurn(this)
   }
 
   #finish(): void {

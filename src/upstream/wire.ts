@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { AnswerParser } from './answer-parser.js'
 import { idleMs, lifeMs } from './connection-age.js'
 import { Deadline } from './deadline.js'
+import { atEndOfTurn } from './end-of-turn.js'
 import type { CallListener, OutgoingCall } from './outgoing-call.js'
 import { STALLED_AFTER } from './paced-writer.js'
 import { requestHead } from './request-head.js'
@@ -23,6 +24,8 @@ export class Wire {
   #listener: CallListener | null = null
   #lastError: NodeJS.ErrnoException | null = null
   #switchedHead: string[] = []
+  /** Of the call, until it leaves. */
+  #head = ''
   #answering = false
   #headIsHere = false
   #paused = false
@@ -57,11 +60,18 @@ export class Wire {
     this.#expect(headersTimeoutMs)
     try {
       const head = requestHead(this.#target.authority, call, upload === null ? null : upload.length)
-      if (upload === null) this.#socket.write(head, 'latin1')
-      else upload.start(this.#socket, head, this.#onUploadError)
+      if (upload !== null) return upload.start(this.#socket, head, this.#onUploadError)
+      this.#head = head
+      atEndOfTurn(this)
     } catch (error) {
       this.end(error as Error)
     }
+  }
+
+  leave(): void {
+    // The call may have ended with the turn.
+    if (this.#head !== '') this.#socket.write(this.#head, 'latin1')
+    this.#head = ''
   }
 
   /** After `onBody` got more than it can take: no more of it until `resume`. A few pieces may still come. */
@@ -136,7 +146,7 @@ export class Wire {
   }
 
   #handOver(rest: Buffer, listener: CallListener): void {
-    this.#leave()
+    this.#detach()
     if (rest.length > 0) this.#socket.unshift(rest)
     try {
       listener.onSwitch(this.#switchedHead, this.#socket)
@@ -180,12 +190,13 @@ export class Wire {
   readonly #onClose = (): void => this.end(this.#lastError ?? lostConnection())
 
   #close(): void {
-    this.#leave()
+    this.#detach()
     this.#socket.on('error', () => {}).destroy()
   }
 
-  #leave(): void {
+  #detach(): void {
     this.#call = null
+    this.#head = ''
     this.#listener = null
     this.#deadline.stop()
     this.#socket.off('data', this.#onData).off('end', this.#onEnd)

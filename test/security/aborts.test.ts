@@ -29,6 +29,7 @@ const KINDS: readonly (readonly [bytes: string, goes: 'at once' | 'asked' | 'ans
   [head('GET /api/a/x'), 'at once'],
   [head('GET /api/strict/x'), 'at once'],
   [head('POST /api/strict/x', 'Content-Length: 1000'), 'at once'],
+  [head('GET /api/a/x'), 'asked'],
   [head('GET /api/a/__fault/hang'), 'asked'],
   [`${head('POST /api/a/x', 'Content-Length: 1000')}abc`, 'asked'],
   [`${head('POST /api/strict/x', 'Transfer-Encoding: chunked')}3\r\nabc\r\n`, 'asked'],

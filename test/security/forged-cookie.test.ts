@@ -4,14 +4,17 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { hashToken } from '../../src/session/session.js'
 import { signToken } from '../../src/session/credential.js'
-import { type Outcome, person, refused, startAttack } from '../support/attack.js'
+import { type Outcome, person, refused, startAttack, valuesOf } from '../support/attack.js'
 import { eventually } from '../support/eventually.js'
-import { post, SECRET } from '../support/gateway.js'
+import { post, ROUTES, SECRET } from '../support/gateway.js'
 import { watchTraffic } from '../support/traffic.js'
 
 const OLDER = 'an-older-secret-of-32-characters-or-more'
 const NAME = 'better-auth.session_token'
-const { gateway, send, user, admin } = await startAttack(t, { env: { SESSION_LOCAL_LEASE: '0' } })
+const { gateway, send, user, admin } = await startAttack(t, {
+  yaml: `${ROUTES}  - { name: open, path: /open/*, upstream: b, access: public }\n`,
+  env: { SESSION_LOCAL_LEASE: '0' }
+})
 const traffic = await watchTraffic(t, gateway)
 const [token = '', signature = ''] = user.bearer.split('.')
 const encoded = user.cookie.slice(NAME.length + 1)
@@ -217,6 +220,19 @@ t.test('bearer: one form of it, once; a cookie beside it decides (C19, C20)', as
     403,
     'INSUFFICIENT_ROLE'
   )
+})
+
+t.test('a session token in Authorization ends here, in a spelling that signs nobody in as well (C19, B20)', async t => {
+  const ours = [`Bearer  ${user.bearer}`, `Bearer\t${encoded}`, `Token ${user.bearer}`, user.bearer]
+  for (const value of [...ours, `Bearer x, Bearer ${user.bearer}`, `Digest response="${user.bearer}"`]) {
+    const { status, reached } = await send('GET /open/x', [`Authorization: ${value}`])
+    t.strictSame([status, reached.map(each => valuesOf(each, 'authorization'))], [200, [[]]], value.slice(0, 12))
+  }
+  const theirs = ['Basic dXNlcjpwYXNz', `Bearer ${token}`, 'Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.', `Bearer ${signature}`]
+  for (const value of theirs) {
+    const { reached } = await send('GET /open/x', [`Authorization: ${value}`])
+    t.strictSame(reached.map(each => valuesOf(each, 'authorization')), [[value]], value.slice(0, 12))
+  }
 })
 
 t.test('on an optional route a bad credential is nobody, not an error and not somebody', async t => {

@@ -21,10 +21,11 @@ t.test('those somebody named, and no others', async t => {
   t.strictSame(taken(ENV, ...foreign), [])
 })
 
-t.test('addresses and names that are no domain', async t => {
-  const local = ['localhost:8080', 'gateway', 'a.localhost', '10.0.0.1:80', '[::1]:80', '[::ffff:10.0.0.1]']
+t.test('addresses and names that public DNS does not have', async t => {
+  const cluster = ['gateway.shop.svc:8080', 'gateway.shop.svc.cluster.local', 'gw.internal']
+  const local = [...cluster, 'localhost:8080', 'gateway', 'a.localhost', '10.0.0.1:80', '[::1]:80', '[::ffff:10.0.0.1]']
   t.strictSame(taken(ENV, ...local), local)
-  t.strictSame(taken(ENV, '10.0.1', '0x7f.1', '1.2.3.4.5', 'localhost.test'), [])
+  t.strictSame(taken(ENV, '10.0.1', '0x7f.1', '1.2.3.4.5', 'localhost.test', 'x.internal.test', 'notlocal.svc.evil.test'), [])
 })
 
 t.test('all of the domain that shares its cookie, with or without the dot', async t => {
