@@ -152,7 +152,6 @@ function isSessionRow(row: readonly SessionValue[]): row is SessionRow {
 
 function rolesOf(role: string | null): string[] {
   if (role === null) return []
-  if (!role.includes(',') && role.trim() === role && role !== '') return [role]
   return role
     .split(',')
     .map(each => each.trim())

@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { freePort } from '../../src/data/postgres-cluster.js'
+import { builtCommand } from '../support/built.js'
 import { type Example, startExample } from '../support/examples.js'
 import { post, signUp, startGateway, type TestGateway } from '../support/gateway.js'
-import { builtCommand } from '../support/built.js'
 import { ROOT } from '../support/root.js'
 
 const COMPOSE_ROUTES = join(ROOT, 'examples/compose/gateway.yaml')
