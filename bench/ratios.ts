@@ -41,19 +41,26 @@ function ratioOf(relatives: readonly Relative[]): Ratio {
   }
 }
 
-/** Ours against Better Auth's own: both relative to their reference of the same round first. */
-export function againstBetterAuth(
+/** What the gateway's own memory costs beside the same route without a check, and beside what people put in front. */
+const ASKED_FOR = ['gateway-auth-off', 'nginx', 'nginx-auth-request'].map(name => ['gateway-local', name] as const)
+
+/** Scenarios against each other, Better Auth's own ways above all: each relative to its reference of the same round. */
+export function againstEachOther(
   scenarios: readonly Scenario[],
   slotsOf: (scenario: Scenario) => readonly Slot[]
 ): Record<string, Ratio> {
   const ours = scenarios.filter(({ name, source }) => source !== 'none' && name.startsWith('gateway-'))
   const theirs = scenarios.filter(({ name }) => name.startsWith('better-auth-') || name === 'http-call')
-  const pairs = ours.flatMap(our => theirs.map(their => [our, their] as const))
+  const asked = ASKED_FOR.flatMap(names => {
+    const [one, other] = names.map(name => scenarios.find(each => each.name === name))
+    return one === undefined || other === undefined ? [] : [[one, other] as const]
+  })
+  const pairs = [...asked, ...ours.flatMap(our => theirs.map(their => [our, their] as const))]
   return Object.fromEntries(
-    pairs.map(([our, their]) => {
-      const others = slotsOf(their).map(relative)
-      const relatives = slotsOf(our).map((slot, index) => divide(relative(slot), others[index]))
-      return [`${our.name}/${their.name}`, ratioOf(relatives.flatMap(each => each ?? []))]
+    pairs.map(([one, other]) => {
+      const others = slotsOf(other).map(relative)
+      const relatives = slotsOf(one).map((slot, index) => divide(relative(slot), others[index]))
+      return [`${one.name}/${other.name}`, ratioOf(relatives.flatMap(each => each ?? []))]
     })
   )
 }

@@ -23,7 +23,7 @@ requests per second are a lower bound. Processor time per request is not affecte
 
 ${generatorCeiling(results)}
 
-${againstBetterAuth(results)}
+${againstEachOther(results)}
 
 ${notRun(results)}
 ${Object.entries(shapes)
@@ -95,11 +95,13 @@ function shapeTable(name: string, { what, figures, problems }: ShapeResult): str
   return `## ${name}\n\n${what}.\n\n| | median (smallest–largest) |\n|---|---|\n${rows.join('\n')}\n${failed}`
 }
 
-function againstBetterAuth({ ratios }: Results): string {
+function againstEachOther({ ratios }: Results): string {
   const rows = Object.entries(ratios).filter(([name]) => !name.endsWith(`/${reference.name}`))
   if (rows.length === 0) return ''
-  const lines = rows.map(([name, { rps }]) => `| \`${name.replace('/', '` ÷ `')}\` | ${spread(rps)} |`)
-  return ['| requests per second | × |', '|---|---|', ...lines].join('\n')
+  const lines = rows.map(
+    ([name, { rps, cpu }]) => `| \`${name.replace('/', '` ÷ `')}\` | ${spread(rps)} | ${cpu === null ? '–' : spread(cpu)} |`
+  )
+  return ['| one ÷ the other | requests per second | CPU per request |', '|---|---|---|', ...lines].join('\n')
 }
 
 function spread({ median, min, max }: Spread): string {

@@ -1,6 +1,6 @@
 /** From measurements to `latest.json`: medians over the rounds. Names of fields are public. */
 import { errorsOf, type Measurement } from './load.js'
-import { againstBetterAuth, againstReference, type Ratio } from './ratios.js'
+import { againstEachOther, againstReference, type Ratio } from './ratios.js'
 import type { Slot } from './rounds.js'
 import type { NotRun } from './selection.js'
 import { catalogue, reference } from './scenarios/catalogue.js'
@@ -67,7 +67,7 @@ export function summarise(slots: readonly Slot[], machine: Results['machine'], r
       ...Object.fromEntries(
         scenarios.filter(each => each !== reference).map(each => againstReference(each, slotsOf(each)))
       ),
-      ...againstBetterAuth(scenarios, slotsOf)
+      ...againstEachOther(scenarios, slotsOf)
     },
     shapes: {},
     not_run: []

@@ -19,6 +19,7 @@ const STORES = [
   'nginx_door',
   'caddy_door',
   'better_auth',
+  'better_auth_drizzle',
   'better_auth_redis',
   'ttl_cache',
   'auth_service',

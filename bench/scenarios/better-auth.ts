@@ -19,6 +19,20 @@ export const betterAuthGetSession: Scenario = {
   }
 }
 
+export const betterAuthDrizzle: Scenario = {
+  name: 'better-auth-drizzle',
+  what: 'F0 + stock Better Auth getSession per request, drizzle on postgres.js, no log',
+  path: '/orders/7',
+  guarded: true,
+  source: null,
+  onlyInFull: true,
+  open: async stack => {
+    const env = await prepare(stack, 'better_auth_drizzle', {})
+    await seedDatabase(env.DATABASE_URL, 'public', stack.sessions)
+    return openGuarded(stack, 'better-auth', { ...env, ORM: 'drizzle' })
+  }
+}
+
 export const betterAuthRedis: Scenario = {
   name: 'better-auth-redis',
   what: 'F0 + stock Better Auth getSession per request, its secondaryStorage on Redis (ioredis), no log',

@@ -1,6 +1,6 @@
 /** Every scenario in the order of the table. Those of one line of thought stand together. */
 import { bareUpstream } from './bare-upstream.js'
-import { betterAuthGetSession, betterAuthRedis, httpCall, ttlCache } from './better-auth.js'
+import { betterAuthDrizzle, betterAuthGetSession, betterAuthRedis, httpCall, ttlCache } from './better-auth.js'
 import { caddyForwardAuth } from './caddy.js'
 import {
   gatewayAuthOff,
@@ -34,5 +34,6 @@ export const catalogue: readonly Scenario[] = [
   ttlCache,
   betterAuthRedis,
   betterAuthGetSession,
+  betterAuthDrizzle,
   httpCall
 ]

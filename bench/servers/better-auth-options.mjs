@@ -1,15 +1,16 @@
-/** Better Auth as its documentation sets it up: a pg.Pool, or with its secondary storage on Redis. */
+/** Better Auth as its documentation sets it up: a pg.Pool or drizzle, or with its secondary storage on Redis. */
 import { betterAuth } from 'better-auth'
 import { admin } from 'better-auth/plugins'
 import { Redis } from 'ioredis'
 import { Pool } from 'pg'
+import { drizzleDatabase } from './drizzle-database.mjs'
 
-const { DATABASE_URL, REDIS_URL, BETTER_AUTH_SECRET } = process.env
+const { DATABASE_URL, ORM, REDIS_URL, BETTER_AUTH_SECRET } = process.env
 
 export const options = {
   baseURL: 'http://localhost',
   secret: BETTER_AUTH_SECRET,
-  database: new Pool({ connectionString: DATABASE_URL }),
+  database: ORM === 'drizzle' ? drizzleDatabase(DATABASE_URL) : new Pool({ connectionString: DATABASE_URL }),
   emailAndPassword: { enabled: true },
   plugins: [admin()],
   // One address asks for everybody here; in production it would be limited to 100 questions in 10 s.

@@ -1,6 +1,7 @@
 /** `session-gateway start`: configuration, what a bare machine lacks, the app, and an orderly end. */
 import cluster from 'node:cluster'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import type { Logger } from 'pino'
 import { type App, createApp } from '../app.js'
 import { environment } from '../config/dot-env.js'
@@ -24,6 +25,13 @@ Exit code: 1 failed, 78 the configuration has problems.`
 
 /** Longer than a drain may take: then something hangs that should not. */
 const LONGEST_SHUTDOWN_MS = 15_000
+/**
+ * V8 shrinks the young generation of a process that rests for eight seconds to 1 MiB, and lets it grow again only by
+ * what survives: of requests next to nothing does, so for minutes after a quiet time it collects a hundred times a
+ * second. With this the first growth brings its full 16 MiB back. After ten seconds of rest: p99 1.24 of http-proxy's
+ * became 0.63, and 8 % of the time for a request was saved (2026-11-22).
+ */
+const YOUNG_GENERATION = '--semi-space-growth-factor=16'
 
 /** 0 means that it serves; the signals end it. */
 export async function run(args: string[]): Promise<number> {
@@ -54,6 +62,7 @@ async function start({ env, gateway }: Config): Promise<void> {
       console.log(welcome(env, gateway === null))
       return
     }
+    setFlagsFromString(YOUNG_GENERATION)
     const tryIt = gateway === null ? await startTryIt() : null
     if (tryIt !== null) opened.add(tryIt.close)
     const app = await createApp({ env, gateway: gateway ?? (tryIt as TryIt).gateway, ...local }, log)

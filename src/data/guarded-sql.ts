@@ -53,8 +53,9 @@ export class GuardedSql {
   }
 
   /** As `query`, each row as the list of its values: half the work for the client where there are many of them. */
-  values<Value>(text: string, parameters: readonly Parameter[]): Promise<readonly Value[][]> {
-    return this.#run(sql => sql.unsafe<{ column: Value }[]>(text, [...parameters], { prepare: true }).values())
+  async values<Row extends readonly unknown[]>(text: string, parameters: readonly Parameter[]): Promise<readonly Row[]> {
+    const rows: unknown = await this.#run(sql => sql.unsafe(text, [...parameters], { prepare: true }).values())
+    return rows as readonly Row[]
   }
 
   /** Ends the pool; statements under way get a second. */

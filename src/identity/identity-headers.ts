@@ -6,15 +6,12 @@ import type { Session } from '../session/session.js'
 
 const written = new WeakMap<Session, readonly string[]>()
 
-/**
- * Flat list of names and values. `serves`: a session in memory serves many requests, and its headers are written once.
- * For one that serves a single request an entry in a WeakMap is 0.4 µs for nothing (2026-11-21).
- */
-export function identityHeaders(session: Session, serves: 'many' | 'one'): readonly string[] {
+/** Flat list of names and values, written once for a session: it serves many requests, wherever it is looked up. */
+export function identityHeaders(session: Session): readonly string[] {
   const known = written.get(session)
   if (known !== undefined) return known
   const headers = writeHeaders(session)
-  if (serves === 'many') written.set(session, headers)
+  written.set(session, headers)
   return headers
 }
 

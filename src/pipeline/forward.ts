@@ -117,7 +117,7 @@ function headersFor(
   sessionCookies: SessionCookies | null,
   options: ForwardOptions
 ): string[] {
-  const { session, source, credential, trustedPeer, requestId } = exchange
+  const { session, credential, trustedPeer, requestId } = exchange
   const { headers } = raw
   const trace = trustedPeer ? readTraceparent(headers.traceparent as string | undefined) : null
   return requestHeaders({
@@ -135,7 +135,7 @@ function headersFor(
     sessionCookies,
     dropAuthorization: sessionCookies !== null && carriesOurToken(raw, credential, options.readCredential),
     authorization: upstream.authorization,
-    identity: session === null ? ANONYMOUS : identityHeaders(session, source === 'local' ? 'many' : 'one'),
+    identity: session === null ? ANONYMOUS : identityHeaders(session),
     assertion:
       session === null || upstream.audience === null
         ? null

@@ -50,7 +50,7 @@ function identityOf(
   { upstreamOf, assertions }: VerifyOptions
 ): readonly string[] {
   const { audience } = upstreamOf(matchedRoute(exchange))
-  const identity = identityHeaders(session, exchange.source === 'local' ? 'many' : 'one')
+  const identity = identityHeaders(session)
   if (audience === null) return identity
   return [...identity, 'X-Gateway-Assertion', assertions.assertionFor(session, audience)]
 }

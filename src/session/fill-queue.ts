@@ -1,7 +1,7 @@
 /** Gathers what one answer of PostgreSQL brought for the cache, and sends what belongs to one look-up as one FILL. */
 import type { TokenHash } from './session.js'
 import type { CacheFill, FillTicket, RedisSessionCache } from './session-cache.js'
-import type { StoredSession } from './session-query.js'
+import type { StoredSession } from './stored-session.js'
 
 export class FillQueue {
   readonly #cache: RedisSessionCache
@@ -12,9 +12,9 @@ export class FillQueue {
   }
 
   /** Only live sessions come here. `askedAt`: performance.now() before the read; what is left counts from there. */
-  add(ticket: FillTicket, hash: TokenHash, { session, secondsLeft }: StoredSession, askedAt: number): void {
+  add(ticket: FillTicket, hash: TokenHash, { facts, secondsLeft }: StoredSession, askedAt: number): void {
     if (this.#fills.size === 0) queueMicrotask(() => this.#send())
-    const fill = { hash, session, leftMs: secondsLeft * 1000 - (performance.now() - askedAt) }
+    const fill = { hash, session: facts.session, leftMs: secondsLeft * 1000 - (performance.now() - askedAt) }
     const others = this.#fills.get(ticket)
     if (others === undefined) this.#fills.set(ticket, [fill])
     else others.push(fill)

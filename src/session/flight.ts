@@ -4,8 +4,8 @@ import type { FillQueue } from './fill-queue.js'
 import type { LocalCache } from './local-cache.js'
 import { hashToken, type Lookup, type LookupSource, type Session, type TokenHash } from './session.js'
 import type { FillTicket } from './session-cache.js'
-import type { StoredSession } from './session-query.js'
 import type { StoreWaiter } from './store-waiter.js'
+import type { StoredSession } from './stored-session.js'
 
 export type LookupOutcome = 'live' | 'not_live' | 'banned' | 'unavailable'
 
@@ -58,11 +58,11 @@ export class Flight implements StoreWaiter {
   }
 
   found(stored: StoredSession | null, askedAt: number): void {
-    if (stored === null || stored.banned) {
+    if (stored === null || stored.facts.banned) {
       this.#answer({ session: null, source: 'postgres', reason: stored === null ? 'not_live' : 'banned' })
       return
     }
-    const { session, rotation } = stored
+    const { session, rotation } = stored.facts
     if (rotation !== null) {
       this.#answer({ session, source: 'postgres', reason: null, rotation })
       return

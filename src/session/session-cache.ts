@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { RedisLink } from '../data/redis.js'
 import { type CacheState, parseState, STATE_KEY } from './cache-state.js'
+import { LastRead } from './last-read.js'
 import type { Session, TokenHash } from './session.js'
 import { decodeSession, ENTRY_FORMAT, encodeSession } from './session-codec.js'
 import { BEAT, FILL, INVALIDATE, LOOKUP, OPEN, PREFIX, RESET } from './session-scripts.js'
@@ -54,6 +55,7 @@ export class RedisSessionCache {
   database = ''
   readonly #link: RedisLink
   readonly #ttlMs: number
+  readonly #lastRead = new LastRead(decodeSession)
   readonly #lookup: Script
   readonly #fill: Script
   readonly #invalidate: Script
@@ -88,11 +90,16 @@ export class RedisSessionCache {
       breaker.succeeded()
       const [alive, mark] = reply
       if (typeof alive !== 'string' || typeof mark !== 'string' || run !== this.#link.run) return null
-      return { ticket: { run, alive, mark, lease }, answers: reply.slice(2).map(readAnswer) }
+      return { ticket: { run, alive, mark, lease }, answers: hashes.map((hash, i) => this.#answer(hash, reply[i + 2])) }
     } catch {
       breaker.failed(sentAt)
       return null
     }
+  }
+
+  #answer(hash: TokenHash, answer: string | number | undefined): Session | 'leased' | 'missed' {
+    if (typeof answer === 'string') return this.#lastRead.read(hash, answer) ?? 'missed'
+    return answer === 1 ? 'leased' : 'missed'
   }
 
   /** How many of them went in. Never rejects. */
@@ -181,11 +188,6 @@ function defineScript(client: Redis, name: string, lua: string): Script {
 
 function bindPrefix(run: string): string {
   return `${ENTRY_FORMAT}:${run}.`
-}
-
-function readAnswer(answer: string | number): Session | 'leased' | 'missed' {
-  if (typeof answer === 'string') return decodeSession(answer) ?? 'missed'
-  return answer === 1 ? 'leased' : 'missed'
 }
 
 /** Ids may be anything; in a key and an entry they must not contain our separator. */

@@ -7,8 +7,6 @@ import type { RotationSql } from '../../schema/rotation-sql.js'
 import type { CatalogColumn } from '../data/auth-catalog.js'
 import type { AuthShape, AuthTable } from '../data/auth-shape.js'
 import { ident, nowAs } from '../data/sql-text.js'
-import { fingerprintOf } from './fingerprint.js'
-import type { Rotation, Session } from './session.js'
 
 export interface SessionQuery {
   /** $1: the token. */
@@ -19,41 +17,6 @@ export interface SessionQuery {
   readonly replaced: string | null
   /** $1: the token, or one its session had. Deletes the session, live or not. */
   readonly remove: string
-}
-
-/** In the order they are selected. */
-type SessionRow = readonly [
-  token: string,
-  id: string,
-  userId: string,
-  email: string,
-  emailVerified: boolean,
-  role: string | null,
-  banned: boolean,
-  organizationId: string | null,
-  organizationRole: string | null,
-  impersonated: boolean,
-  userAgent: string | null,
-  ipAddress: string | null,
-  createdMs: number,
-  expiresMs: number,
-  secondsLeft: number,
-  rotationDue: boolean,
-  /** Of a session that was found by an old token. */
-  currentToken: string | null
-]
-
-export type SessionValue = SessionRow[number]
-
-export interface StoredSession {
-  /** Raw, to tell the rows of a batch apart; it goes no further. */
-  readonly token: string
-  readonly banned: boolean
-  /** By PostgreSQL's clock when it answered: the bound of every copy's life. */
-  readonly secondsLeft: number
-  /** With one, nobody may keep a copy. */
-  readonly rotation: Rotation | null
-  readonly session: Session
 }
 
 export interface SessionQueryOptions {
@@ -71,34 +34,33 @@ export function createSessionQuery(
   const expires = column('s', session, 'expiresAt')
   const now = timeFor(session, 'expiresAt')
   const token = `s.${name(session, 'token')}`
-  const facts = `s.${name(session, 'id')}::text as id,
-  u.${name(user, 'id')}::text as user_id,
-  u.${name(user, 'email')} as email,
-  coalesce(u.${name(user, 'emailVerified')}, false) as email_verified,
-  ${user.columns.role === undefined ? 'null' : `${column('u', user, 'role')}::text`} as role,
-  ${bannedNow(user)} as banned,
-  ${organization(shape)},
-  ${session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`} as impersonated,
-  ${fingerprints ? textOf(session, 'userAgent') : 'null'} as user_agent,
-  ${fingerprints ? textOf(session, 'ipAddress') : 'null'} as ip_address,
-  ${ms(column('s', session, 'createdAt'))} as created_ms,
-  ${ms(expires)} as expires_ms,
-  date_part('epoch', ${expires} - ${now}) as seconds_left`
-  const due = rotation === null ? 'false' : rotation.isDue
+  const known = [
+    `s.${name(session, 'id')}::text`,
+    `u.${name(user, 'id')}::text`,
+    `u.${name(user, 'email')}::text`,
+    `coalesce(u.${name(user, 'emailVerified')}, false)`,
+    user.columns.role === undefined ? 'null' : `${column('u', user, 'role')}::text`,
+    bannedNow(user),
+    ...organization(shape),
+    session.columns.impersonatedBy === undefined ? 'false' : `${column('s', session, 'impersonatedBy')} is not null`,
+    fingerprints ? textOf(session, 'userAgent') : 'null',
+    fingerprints ? textOf(session, 'ipAddress') : 'null',
+    ms(column('s', session, 'createdAt')),
+    ms(expires)
+  ]
+  const row = (offered: string, due: string, current: string) => `select ${offered},
+json_build_array(
+  ${[...known, due, current].join(',\n  ')}
+)::text as facts,
+date_part('epoch', ${expires} - ${now}) as seconds_left`
   const joined = `join ${table(shape, user)} u on u.${name(user, 'id')} = s.${name(session, 'userId')}
 where ${expires} > ${now}`
-  const text = `select ${token} as token,
-  ${facts},
-  ${due} as rotation_due,
-  null as current_token
+  const text = `${row(token, rotation === null ? 'false' : rotation.isDue, 'null')}
 from ${table(shape, session)} s
 ${joined} and ${token} = `
   const replaced =
     rotation &&
-    `select offered.token,
-  ${facts},
-  false as rotation_due,
-  ${token} as current_token
+    `${row('offered.token', 'false', token)}
 from ${rotation.fromOldTokens}
 ${joined}`
   const orOld = rotation === null ? '' : ` or s.${name(session, 'id')} = ${rotation.sessionOf('$1::text')}`
@@ -119,45 +81,6 @@ function escaped(token: string): string {
   return /["\\]/.test(token) ? token.replaceAll(/["\\]/g, '\\$&') : token
 }
 
-/** Throws a TypeError for a row of another statement. */
-export function rowToSession(row: readonly SessionValue[]): StoredSession {
-  if (!isSessionRow(row)) throw new TypeError(`${row.length} columns are no session`)
-  const [token, id, userId, email, emailVerified, role, banned, activeOrganization, organizationRole] = row
-  const [, , , , , , , , , impersonated, userAgent, ipAddress, createdAt, expiresAt, secondsLeft, due, current] = row
-  return {
-    token,
-    banned,
-    secondsLeft,
-    rotation: current === null ? (due ? 'due' : null) : { token: current },
-    session: {
-      id,
-      userId,
-      email,
-      emailVerified,
-      roles: rolesOf(role),
-      // A member that was removed leaves its organisation active in the session: without a member row there is none.
-      organizationId: organizationRole === null ? null : activeOrganization,
-      organizationRole,
-      impersonated,
-      fingerprint: fingerprintOf(userAgent, ipAddress),
-      createdAt,
-      expiresAt
-    }
-  }
-}
-
-function isSessionRow(row: readonly SessionValue[]): row is SessionRow {
-  return row.length === 17
-}
-
-function rolesOf(role: string | null): string[] {
-  if (role === null) return []
-  return role
-    .split(',')
-    .map(each => each.trim())
-    .filter(each => each !== '')
-}
-
 /** What a client sent, so it may be long; a database made by others may lack it. */
 function textOf(session: AuthTable, field: string): string {
   return session.columns[field] === undefined ? 'null' : `left(${column('s', session, field)}::text, 512)`
@@ -172,19 +95,21 @@ function bannedNow(user: AuthTable): string {
 }
 
 /** A subquery and not a join: two member rows for one organisation must not make two sessions. */
-function organization(shape: AuthShape): string {
+function organization(shape: AuthShape): [id: string, role: string] {
   const { session, user, member } = shape.tables
   const active = session.columns.activeOrganizationId
   const organizationId = member?.columns.organizationId
   if (member === undefined || active === undefined || organizationId === undefined) {
-    return 'null as organization_id,\n  null as organization_role'
+    return ['null', 'null']
   }
   // Better Auth keeps the active organisation as text, whatever the ids are; the index on the user does the work.
   const cast = active.type === organizationId.type ? '' : '::text'
   const match = `${column('m', member, 'organizationId')}${cast} = ${column('s', session, 'activeOrganizationId')}${cast}`
-  return `${column('s', session, 'activeOrganizationId')}::text as organization_id,
-  (select ${column('m', member, 'role')}::text from ${table(shape, member)} m
-    where ${column('m', member, 'userId')} = ${column('u', user, 'id')} and ${match} limit 1) as organization_role`
+  return [
+    `${column('s', session, 'activeOrganizationId')}::text`,
+    `(select ${column('m', member, 'role')}::text from ${table(shape, member)} m
+    where ${column('m', member, 'userId')} = ${column('u', user, 'id')} and ${match} limit 1)`
+  ]
 }
 
 /**

@@ -11,14 +11,9 @@ import { causeMark } from '../../schema/cause-sql.js'
 import { type GuardedSql, unavailable } from '../data/guarded-sql.js'
 import { GatewayError } from '../errors.js'
 import { Departures } from './departures.js'
-import {
-  rowToSession,
-  type SessionQuery,
-  type SessionValue,
-  type StoredSession,
-  tokensParameter
-} from './session-query.js'
+import { type SessionQuery, tokensParameter } from './session-query.js'
 import { forEach, type StoreWaiter, withoutOld } from './store-waiter.js'
+import { createRowReader, type SessionRow } from './stored-session.js'
 
 /** Tokens, not requests: more cannot be answered within the time anybody waits. */
 const MAX_WAITING = 10_000
@@ -30,6 +25,7 @@ const SWEEP_MS = 50
 export class SessionStore {
   readonly #sql: GuardedSql
   readonly #query: SessionQuery
+  readonly #readRows = createRowReader()
   readonly #waiting = new Map<string, StoreWaiter>()
   /** Tokens of statements under way, each with those who came too late for it. */
   readonly #sent = new Map<string, StoreWaiter | null>()
@@ -121,12 +117,7 @@ export class SessionStore {
   /** Answers those whose token has a row; returns the others. */
   async #ask(text: string, parameter: string, batch: readonly StoreWaiter[]): Promise<readonly StoreWaiter[]> {
     const askedAt = performance.now()
-    const rows = await this.#sql.values<SessionValue>(text, [parameter])
-    const found = new Map<string, StoredSession>()
-    for (const row of rows) {
-      const stored = rowToSession(row)
-      found.set(stored.token, stored)
-    }
+    const found = this.#readRows(await this.#sql.values<SessionRow>(text, [parameter]))
     const unanswered: StoreWaiter[] = []
     for (const first of batch) {
       const stored = found.get(first.token)

@@ -1,7 +1,7 @@
 /** Those who wait for one token, chained: no list is made for the usual one. */
 import { unavailable } from '../data/guarded-sql.js'
 import type { GatewayError } from '../errors.js'
-import type { StoredSession } from './session-query.js'
+import type { StoredSession } from './stored-session.js'
 
 /** Somebody who waits for an answer. Chained by `next` with the others who wait for the same token. */
 export interface StoreWaiter {

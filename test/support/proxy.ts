@@ -84,7 +84,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       sessionCookies,
       dropAuthorization: false,
       authorization: upstream.authorization,
-      identity: options.session === undefined ? [] : identityHeaders(options.session, 'many'),
+      identity: options.session === undefined ? [] : identityHeaders(options.session),
       assertion: null,
       ...options.facts
     })

@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import type { Session } from '../../src/session/session.js'
-import { rowToSession, type SessionValue, type StoredSession } from '../../src/session/session-query.js'
+import { createRowReader, type SessionRow, type StoredFacts } from '../../src/session/stored-session.js'
 
 /** A live session of Ada, an ordinary user, lasting an hour. */
 export function aSession(overrides: Partial<Session> = {}): Session {
@@ -20,7 +20,14 @@ export function aSession(overrides: Partial<Session> = {}): Session {
   }
 }
 
+export interface FoundSession extends StoredFacts {
+  readonly token: string
+  readonly secondsLeft: number
+}
+
 /** What a look-up's statement finds. */
-export async function storedSessions(sql: Sql, text: string, parameter: string): Promise<StoredSession[]> {
-  return (await sql.unsafe<{ column: SessionValue }[]>(text, [parameter]).values()).map(row => rowToSession(row))
+export async function storedSessions(sql: Sql, text: string, parameter: string): Promise<FoundSession[]> {
+  const rows: readonly unknown[] = await sql.unsafe(text, [parameter]).values()
+  const found = createRowReader()(rows as readonly SessionRow[])
+  return [...found].map(([token, { facts, secondsLeft }]) => ({ token, secondsLeft, ...facts }))
 }

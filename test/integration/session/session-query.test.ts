@@ -4,8 +4,8 @@ import type { AuthModelName } from '../../../src/data/auth-models.js'
 import type { AuthShape } from '../../../src/data/auth-shape.js'
 import { inspectAuthShape } from '../../../src/data/inspect-auth.js'
 import { createLookupPool } from '../../../src/data/postgres.js'
-import { createSessionQuery, type StoredSession, tokensParameter } from '../../../src/session/session-query.js'
-import { storedSessions } from '../../support/sessions.js'
+import { createSessionQuery, tokensParameter } from '../../../src/session/session-query.js'
+import { type FoundSession, storedSessions } from '../../support/sessions.js'
 import { columnName, inSeconds, insert, SHAPES, shapeOf, startShapes, tableName, update } from '../../support/shapes.js'
 
 const ZONES = ['UTC', 'America/New_York', 'Asia/Tokyo']
@@ -236,7 +236,7 @@ async function rowsOf(sql: Sql, shape: AuthShape) {
   }
 }
 
-function livesFor(found: readonly StoredSession[], seconds: number): boolean {
+function livesFor(found: readonly FoundSession[], seconds: number): boolean {
   const left = found[0]?.secondsLeft ?? 0
   return left > seconds - 30 && left <= seconds
 }

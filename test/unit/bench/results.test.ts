@@ -32,6 +32,13 @@ function slotAt(busy: number): Slot {
   return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
 }
 
+/** Beside a reference of 1,000 requests a second, at 100 µs each. */
+function slotOf(scenario: Scenario, rps: number, us: number): Slot {
+  const beside = measured(1_000, { cpu: { gate: { usPerRequest: 100, busy: 1 } } })
+  const measurement = measured(rps, { cpu: { gate: { usPerRequest: us, busy: 1 } } })
+  return { round: 1, scenario, measurement, beside, shares: {} }
+}
+
 t.test('a ratio is taken within its round, so that drift between rounds cancels out', async t => {
   const slots = [...round(1, 1_000, 1_200, 100), ...round(2, 100, 130, 10), ...round(3, 500, 550, 50)]
 
@@ -50,6 +57,17 @@ t.test('a ratio is taken within its round, so that drift between rounds cancels 
     sql_share: 0.02
   })
   t.equal(scenarios['better-auth-get-session']?.sql_share, null, 'it does not count')
+})
+
+t.test('what is asked for has its own ratio, of requests and of processor time: the check beside no check', async t => {
+  const [local, off] = ['gateway-local', 'gateway-auth-off'].map(name => catalogue.find(each => each.name === name))
+  const slots = [slotOf(off as Scenario, 2_000, 50), slotOf(local as Scenario, 1_900, 52)]
+
+  const results = summarise(slots, {}, 1)
+
+  t.match(results.ratios['gateway-local/gateway-auth-off'], { rps: { median: 0.95 }, cpu: { median: 1.04 } })
+  t.match(markdown(results), '| `gateway-local` ÷ `gateway-auth-off` | 0.95 (0.95–0.95) | 1.04 (1.04–1.04) |')
+  t.equal(results.ratios['gateway-local/nginx'], undefined, 'nginx was not measured')
 })
 
 t.test('every kind of failed request counts as an error', async t => {

@@ -4,7 +4,7 @@ import { headerSafe, identityHeaders } from '../../../src/identity/identity-head
 import { aSession } from '../../support/sessions.js'
 
 t.test('an upstream is told the user, the roles and the session (R54, R58)', async t => {
-  const headers = identityHeaders(aSession({ roles: ['user', 'admin'] }), 'one')
+  const headers = identityHeaders(aSession({ roles: ['user', 'admin'] }))
 
   t.strictSame(headers, [
     'X-User-ID',
@@ -21,8 +21,8 @@ t.test('an upstream is told the user, the roles and the session (R54, R58)', asy
 })
 
 t.test('the organisation is told when one is active, and no header of it otherwise', async t => {
-  const member = identityHeaders(aSession({ organizationId: 'acme', organizationRole: 'owner' }), 'one')
-  const outsider = identityHeaders(aSession({ organizationId: 'acme', organizationRole: null }), 'one')
+  const member = identityHeaders(aSession({ organizationId: 'acme', organizationRole: 'owner' }))
+  const outsider = identityHeaders(aSession({ organizationId: 'acme', organizationRole: null }))
 
   t.strictSame(member.slice(10), ['X-Organization-ID', 'acme', 'X-Organization-Role', 'owner'])
   t.strictSame(outsider.slice(10), ['X-Organization-ID', 'acme'], 'a role nobody granted is not sent as an empty one')
@@ -31,8 +31,8 @@ t.test('the organisation is told when one is active, and no header of it otherwi
 t.test('a cached session is written once', async t => {
   const session = aSession()
 
-  t.equal(identityHeaders(session, 'many'), identityHeaders(session, 'many'))
-  t.not(identityHeaders(session, 'many'), identityHeaders({ ...session }, 'many'))
+  t.equal(identityHeaders(session), identityHeaders(session))
+  t.not(identityHeaders(session), identityHeaders({ ...session }))
 })
 
 t.test('values that a header cannot carry are percent-encoded as UTF-8 (B25)', async t => {
@@ -53,7 +53,7 @@ t.test('values that a header cannot carry are percent-encoded as UTF-8 (B25)', a
 })
 
 t.test('a role cannot smuggle in a second one', async t => {
-  const headers = identityHeaders(aSession({ roles: ['user,admin', 'b'] }), 'one')
+  const headers = identityHeaders(aSession({ roles: ['user,admin', 'b'] }))
 
   t.equal(headers[headers.indexOf('X-User-Roles') + 1], 'user%2Cadmin,b')
 })
