@@ -32,6 +32,34 @@ const session = pgTable('session', {
   impersonatedBy: text()
 })
 
+// Not read here; Better Auth wants to see them all.
+const account = pgTable('account', {
+  id: text().primaryKey(),
+  accountId: text().notNull(),
+  providerId: text().notNull(),
+  userId: text().notNull(),
+  accessToken: text(),
+  refreshToken: text(),
+  idToken: text(),
+  accessTokenExpiresAt: time(),
+  refreshTokenExpiresAt: time(),
+  scope: text(),
+  password: text(),
+  createdAt: time().notNull(),
+  updatedAt: time().notNull()
+})
+
+const verification = pgTable('verification', {
+  id: text().primaryKey(),
+  identifier: text().notNull(),
+  value: text().notNull(),
+  expiresAt: time().notNull(),
+  createdAt: time().notNull(),
+  updatedAt: time().notNull()
+})
+
+const schema = { user, session, account, verification }
+
 export function drizzleDatabase(url) {
-  return drizzleAdapter(drizzle(postgres(url)), { provider: 'pg', schema: { user, session } })
+  return drizzleAdapter(drizzle(postgres(url)), { provider: 'pg', schema })
 }

@@ -52,7 +52,7 @@ export class GuardedSql {
     return this.#run(sql => sql.unsafe<Row[]>(text, [...parameters], { prepare: true }))
   }
 
-  /** As `query`, each row as the list of its values: half the work for the client where there are many of them. */
+  /** As `query`, each row as the list of its values: less work for the client than an object of each. */
   async values<Row extends readonly unknown[]>(text: string, parameters: readonly Parameter[]): Promise<readonly Row[]> {
     const rows: unknown = await this.#run(sql => sql.unsafe(text, [...parameters], { prepare: true }).values())
     return rows as readonly Row[]

@@ -12,7 +12,7 @@ export type AnswersFor = (host: string) => boolean
 
 /**
  * The host of BETTER_AUTH_URL, those of CORS_ORIGINS and of the routes, and all of COOKIE_DOMAIN. Addresses, and names
- * that public DNS does not have, nobody can rebind, and health checks and neighbours use them. Attached, BETTER_AUTH_URL
+ * that public DNS does not have, no stranger can rebind, and health checks and neighbours use them. Attached, BETTER_AUTH_URL
  * is another server's and nothing says what ours is called: every host is taken.
  */
 export function ownHosts(

@@ -50,44 +50,54 @@ const FORGED_COOKIE: Credential = { kind: 'forged', source: 'cookie' }
 const FORGED_BEARER: Credential = { kind: 'forged', source: 'bearer' }
 
 const BEARER = 'bearer '
-/** Some 5 MB when full, and 20 with the longest. */
+/** Of each kind: some 5 MB when full, of headers 20 with the longest. */
 const REMEMBERED = 10_000
 const LONGEST_REMEMBERED = 2048
 
 export function createCredentialReader(options: CredentialOptions): CredentialReader {
   const { cookieName, bearerUnsigned } = options
   const keys = verifyingKeys(options.secrets)
-  // Holds only what was verified, by the whole header as it was sent: an HMAC per request would be a twentieth of its
-  // cost. When it is full it starts over: 10,000 HMACs once in a while are less than an order of use kept every time.
-  const verified = { cookie: new Map<string, Credential>(), bearer: new Map<string, Credential>() } as const
+  // Holds only what was verified: an HMAC per request would be a twentieth of its cost. By the whole Cookie header as
+  // well, as most come again to the byte, while in some another cookie changes each time.
+  const known: Record<CredentialSource | 'header', Map<string, Credential>> = {
+    header: new Map(),
+    cookie: new Map(),
+    bearer: new Map()
+  }
 
-  function verifyAndRemember(header: string, written: string, source: CredentialSource): Credential | null {
+  function verify(written: string, source: CredentialSource): Credential | null {
+    const before = known[source].get(written)
+    if (before !== undefined) return before
     const signed = verifySigned(written, keys)
     if (signed === null) return null
     const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
-    if (header.length > LONGEST_REMEMBERED) return credential
-    if (verified[source].size >= REMEMBERED) verified[source].clear()
-    verified[source].set(header, credential)
+    // A copy: what was cut out of a header would keep all of it in memory.
+    remember(known[source], Buffer.from(written, 'latin1').toString('latin1'), credential)
     return credential
   }
 
   function readCookie(header: string): Credential {
-    const known = verified.cookie.get(header)
-    if (known !== undefined) return known
+    const before = known.header.get(header)
+    if (before !== undefined) return before
     const written = findCookie(header, cookieName)
     if (written === '') return NONE
-    return (written === null ? null : verifyAndRemember(header, written, 'cookie')) ?? FORGED_COOKIE
-  }
-
-  function verifyBearer(written: string): Credential | null {
-    return verified.bearer.get(written) ?? verifyAndRemember(written, written, 'bearer')
+    const credential = written === null ? null : verify(written, 'cookie')
+    if (credential === null) return FORGED_COOKIE
+    if (header.length <= LONGEST_REMEMBERED) remember(known.header, header, credential)
+    return credential
   }
 
   return function readCredential({ headers, rawHeaders }) {
     const credential = headers.cookie === undefined ? NONE : readCookie(headers.cookie)
     if (credential !== NONE || headers.authorization === undefined) return credential
-    return readBearer(headers.authorization, rawHeaders, verifyBearer, bearerUnsigned)
+    return readBearer(headers.authorization, rawHeaders, written => verify(written, 'bearer'), bearerUnsigned)
   }
+}
+
+/** When it is full it starts over: 10,000 HMACs once in a while are less than an order of use kept every time. */
+function remember(known: Map<string, Credential>, written: string, credential: Credential): void {
+  if (known.size >= REMEMBERED) known.clear()
+  known.set(written, credential)
 }
 
 /** `token.signature` as Better Auth writes it; percent-encode it where it becomes a cookie. */

@@ -3,7 +3,7 @@
  * comparing two of 200 bytes takes a tenth of the time of parsing one. It vouches for nothing: the store was asked.
  */
 
-/** Some 8 MB when full. */
+/** Some 15 MB when full, with all that is kept for a session. */
 const REMEMBERED = 10_000
 const LONGEST_REMEMBERED = 2048
 

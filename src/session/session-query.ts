@@ -52,7 +52,7 @@ export function createSessionQuery(
 json_build_array(
   ${[...known, due, current].join(',\n  ')}
 )::text as facts,
-date_part('epoch', ${expires} - ${now}) as seconds_left`
+date_part('epoch', ${expires}) - date_part('epoch', ${now}) as seconds_left`
   const joined = `join ${table(shape, user)} u on u.${name(user, 'id')} = s.${name(session, 'userId')}
 where ${expires} > ${now}`
   const text = `${row(token, rotation === null ? 'false' : rotation.isDue, 'null')}

@@ -1,6 +1,6 @@
 /**
  * A live session joined with its user, and the words around it.
- * The raw token never appears in here: outside the credential it exists only as `TokenHash`.
+ * The raw token never appears in here: what leaves the process, or is logged, is its `TokenHash`.
  */
 import { hash } from 'node:crypto'
 import type { Fingerprint } from './fingerprint.js'

@@ -73,8 +73,9 @@ function parseFacts(text: string): StoredFacts {
       organizationRole,
       impersonated,
       fingerprint: fingerprintOf(userAgent, ipAddress),
-      createdAt,
-      expiresAt
+      // JSON has no number for a time without end.
+      createdAt: Number(createdAt),
+      expiresAt: Number(expiresAt)
     }
   }
 }

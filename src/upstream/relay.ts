@@ -1,6 +1,6 @@
 /**
- * One request to an upstream and its answer back, streamed both ways with back-pressure. Synchronous up to the socket
- * and free of promises; an answer that arrives in one piece leaves in one piece.
+ * One request to an upstream and its answer back, streamed both ways with back-pressure. Synchronous and free of
+ * promises up to the end of the turn; an answer that arrives in one piece leaves in one piece.
  */
 import type { Socket } from 'node:net'
 import { GatewayError } from '../errors.js'
@@ -16,7 +16,7 @@ import type { RelayOutcome, RelayRequest } from './relay-request.js'
 import { mayRetry, maySendAgain } from './retry.js'
 import type { Target } from './target.js'
 import { announcedLength, type Upload, uploadOf } from './upload.js'
-import { upstreamError } from './upstream-error.js'
+import { NotSent, upstreamError } from './upstream-error.js'
 import type { Call } from './upstream-pool.js'
 
 /** `done` is called exactly once, in every case. */
@@ -133,11 +133,13 @@ class Relay implements Call, CallListener {
   onError(error: Error): void {
     const connection = this.#connection as Connection
     const untouched = !this.#settled && !this.#answering && this.#upload === null
-    if (untouched && maySendAgain(this.#call.request.method, error, connection) && this.#call.upstream.mayRepeat()) {
+    const { request, response, upstream } = this.#call
+    // What has not left is not sent twice: it is nothing the target could have too much of.
+    const isFree = error instanceof NotSent
+    if (untouched && maySendAgain(request.method, error, connection) && (isFree || upstream.mayRepeat())) {
       this.send(connection)
       return
     }
-    const { request, response, upstream } = this.#call
     const failure = upstreamError(error)
     connection.kill()
     if (!this.#settled && !response.headersSent) connection.target.blame(failure, this.#sentAt, connection)

@@ -4,7 +4,7 @@
  * did not come about.
  */
 import type { Connection } from './connection.js'
-import { CONNECTION_CLOSED } from './upstream-error.js'
+import { CONNECTION_CLOSED, NotSent } from './upstream-error.js'
 
 /** RFC 9110 section 9.2.2. PUT and DELETE are idempotent too, but the second answer differs from the first. */
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -17,15 +17,16 @@ const LOST_CONNECTION = new Set([CONNECTION_CLOSED, 'ECONNRESET', 'EPIPE'])
 
 /**
  * A kept-alive connection may have been closed by the target just as it was used again; such a request was never
- * seen. A connection that had not served before proves nothing of the kind. The caller has sent no body and has
- * not received a byte.
+ * seen, and where it had not left yet, that is certain. A connection that had not served before proves nothing of the
+ * kind. The caller has sent no body and has not received a byte.
  */
 export function maySendAgain(
   method: string | undefined,
   error: NodeJS.ErrnoException,
   { hasServed }: Connection
 ): boolean {
-  return hasServed && LOST_CONNECTION.has(error.code ?? '') && SAFE_METHODS.has(method ?? '')
+  if (!hasServed) return false
+  return error instanceof NotSent || (LOST_CONNECTION.has(error.code ?? '') && SAFE_METHODS.has(method ?? ''))
 }
 
 /**

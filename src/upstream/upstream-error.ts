@@ -25,6 +25,15 @@ function codeFor(code: string): ErrorCode {
   return BAD_ANSWER.test(code) ? 'UPSTREAM_BAD_RESPONSE' : 'UPSTREAM_UNREACHABLE'
 }
 
+/** Closed with a call on it of which nothing had been written: the target has seen nothing of it, whatever came back. */
+export class NotSent extends Error {
+  readonly code = CONNECTION_CLOSED
+
+  constructor() {
+    super('the connection was closed before the request left')
+  }
+}
+
 export function lostConnection(): NodeJS.ErrnoException {
   return Object.assign(new Error('the connection was closed'), { code: CONNECTION_CLOSED })
 }

@@ -11,7 +11,7 @@ import type { CallListener, OutgoingCall } from './outgoing-call.js'
 import { STALLED_AFTER } from './paced-writer.js'
 import { requestHead } from './request-head.js'
 import type { Target } from './target.js'
-import { lostConnection, timedOut } from './upstream-error.js'
+import { lostConnection, NotSent, timedOut } from './upstream-error.js'
 
 export class Wire {
   readonly #socket: Socket
@@ -69,8 +69,10 @@ export class Wire {
   }
 
   leave(): void {
-    // The call may have ended with the turn.
-    if (this.#head !== '') this.#socket.write(this.#head, 'latin1')
+    // The call may have ended with the turn, or the connection with it.
+    if (this.#head === '') return
+    if (!this.#socket.writable) return this.end(lostConnection())
+    this.#socket.write(this.#head, 'latin1')
     this.#head = ''
   }
 
@@ -88,10 +90,10 @@ export class Wire {
 
   /** Closes it; a call on it fails with `error`. */
   end(error: Error): void {
-    const [call, listener] = [this.#call, this.#listener]
+    const [call, listener, isHere] = [this.#call, this.#listener, this.#head !== '']
     this.#close()
     call?.upload?.stop()
-    listener?.onError(error)
+    listener?.onError(isHere ? new NotSent() : error)
   }
 
   readonly #onUploadError = (error: Error): void => this.end(error)
@@ -100,6 +102,7 @@ export class Wire {
     const listener = this.#listener
     // Bytes that nobody asked for: whose answer they are cannot be known.
     if (listener === null) return this.#close()
+    if (this.#head !== '') return this.end(lostConnection())
     if (!this.#answering) {
       this.#answering = true
       listener.onStart()

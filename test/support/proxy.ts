@@ -20,6 +20,8 @@ export interface ProxyOptions {
   readonly session?: Session
   readonly facts?: Partial<RequestFacts>
   readonly policy?: Partial<AnswerPolicy>
+  /** Called when a request was handed to its upstream, and nothing of it has left yet. */
+  readonly inSameTurn?: () => void
 }
 
 export interface Proxy {
@@ -117,6 +119,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
         for (const wake of waiting.splice(0)) wake()
       }
     )
+    options.inSameTurn?.()
   }
 
   const server = createServer((request, response) => forward(request, response, false))

@@ -152,6 +152,19 @@ t.test('the one query (R46)', async t => {
     )
   })
 
+  t.test('a session without end is live, and fails no others of its batch', async t => {
+    const { sql } = await shapes.open(t, 'ours')
+    const shape = await shapeOf(sql)
+    const userId = await insert(sql, shape, 'user', {})
+    for (const token of ['endless', 'plain']) await insert(sql, shape, 'session', { token, userId })
+    await sql`update auth.session set expires_at = 'infinity' where token = 'endless'`
+
+    const found = await storedSessions(sql, createSessionQuery(shape).batch, tokensParameter(['endless', 'plain']))
+
+    const endless = found.find(({ token }) => token === 'endless')
+    t.same([found.length, endless?.secondsLeft, endless?.session.expiresAt], [2, Infinity, Infinity])
+  })
+
   t.test('two member rows for one organisation do not make two sessions', async t => {
     const { sql } = await shapes.open(t, 'kysely-text')
     const shape = await shapeOf(sql)

@@ -1,4 +1,5 @@
 /** When a connection to an upstream serves another call, when it is closed, and by whom. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { eventually } from '../../support/eventually.js'
@@ -9,7 +10,7 @@ const REQUEST_END = '\r\n\r\n'
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'
 
 /** Answers every request with these very bytes, on whatever connection it comes. */
-async function setUp(t: Test, bytes: string, behind = '') {
+async function setUp(t: Test, bytes: string, behind = '', inSameTurn = () => {}) {
   const sockets: Socket[] = []
   const requests: string[] = []
   const server = createServer(socket => {
@@ -32,7 +33,7 @@ async function setUp(t: Test, bytes: string, behind = '') {
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  const proxy = await startProxy(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const proxy = await startProxy(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`, { inSameTurn })
   async function ask(method = 'GET') {
     const [answer] = await exchange(proxy.port, `${method} /x HTTP/1.1\r\nHost: gw.test\r\n\r\n`, [method])
     return answer
@@ -77,6 +78,32 @@ t.test('bytes on an idle connection end it, and are nobody’s answer (G24)', as
 
   t.equal((await ask()).body.toString(), 'hi')
   t.equal(sockets.length, 2)
+})
+
+t.test('what comes on an idle connection before a request has left is not its answer, and the request leaves on another (G24)', async t => {
+  const accidents: [string, (socket: Socket) => void][] = [
+    ['an answer', socket => socket.emit('data', Buffer.from(OK.replace('hi', 'no')))],
+    ['a closed connection', socket => socket.emit('end')],
+    ['a reset connection', socket => socket.destroy()]
+  ]
+  const ours: Socket[] = []
+  const watch = (message: unknown) => ours.push((message as { socket: Socket }).socket)
+  subscribe('net.client.socket', watch)
+  t.teardown(() => unsubscribe('net.client.socket', watch))
+
+  for (const [name, happens] of accidents) {
+    let idle: Socket | undefined
+    const { sockets, requests, proxy, ask } = await setUp(t, OK, '', () => idle && happens(idle))
+    await ask()
+    idle = ours.find(({ localPort }) => localPort === sockets[0]?.remotePort)
+
+    const answer = await ask('POST')
+
+    t.equal(answer.status, 200, name)
+    t.equal(answer.body.toString(), 'hi', `${name}: of the request itself`)
+    t.same([sockets.length, requests.length, proxy.changes.length], [2, 2, 0], `${name}: sent once, on another connection`)
+    t.equal(proxy.retried.length, 0, `${name}: and no extra call`)
+  }
 })
 
 t.test('an idle connection is closed a second before the upstream would', async t => {
