@@ -26,10 +26,10 @@ Exit code: 1 failed, 78 the configuration has problems.`
 /** Longer than a drain may take: then something hangs that should not. */
 const LONGEST_SHUTDOWN_MS = 15_000
 /**
- * V8 shrinks the young generation of a process that rests for eight seconds to 1 MiB, and lets it grow again only by
- * what survives: of requests next to nothing does, so for minutes after a quiet time it collects a hundred times a
- * second. With this the first growth brings its full 16 MiB back. After ten seconds of rest: p99 1.24 of http-proxy's
- * became 0.63, and 8 % of the time for a request was saved (2026-11-22).
+ * V8 shrinks the young generation of a process that has rested to 1 MiB, and lets it grow again only by what survives:
+ * of requests next to nothing does, so for a long time after a quiet one it collects a hundred times a second. With
+ * this the first growth brings its full 16 MiB back. After ten seconds of rest: p99 1.24 of http-proxy's became 0.63,
+ * and 8 % of the time for a request was saved (2026-11-22).
  */
 const YOUNG_GENERATION = '--semi-space-growth-factor=16'
 
