@@ -134,17 +134,21 @@ export class SessionStore {
   #sweepLater(): void {
     if (this.#sweeping) return
     this.#sweeping = true
+    const due = performance.now() + SWEEP_MS
     setTimeout(() => {
       this.#sweeping = false
-      const tooOld = performance.now() - MAX_WAIT_MS
+      const now = performance.now()
+      const tooOld = now - MAX_WAIT_MS
+      // While this process itself stood still nobody was served, and the answer may be there unread.
+      const stalledMs = Math.max(0, now - due)
       for (const [token, first] of this.#waiting) {
-        const left = withoutOld(first, tooOld)
+        const left = withoutOld(first, tooOld, stalledMs)
         if (left === null) this.#waiting.delete(token)
         else this.#waiting.set(token, left)
       }
       let late = false
       for (const [token, first] of this.#sent) {
-        const left = withoutOld(first, tooOld)
+        const left = withoutOld(first, tooOld, stalledMs)
         this.#sent.set(token, left)
         late ||= left !== null
       }

@@ -7,7 +7,7 @@ import type { StoredSession } from './stored-session.js'
 export interface StoreWaiter {
   readonly token: string
   next: StoreWaiter | null
-  /** performance.now() when it began to wait for a statement. */
+  /** performance.now() when it began to wait for a statement, and later by what does not count. */
   since: number
   /** Null: unknown or expired. `askedAt`: performance.now() just before the statement was sent. */
   found(stored: StoredSession | null, askedAt: number): void
@@ -18,12 +18,13 @@ export function forEach(first: StoreWaiter | null, answer: (waiter: StoreWaiter)
   for (let waiter = first; waiter !== null; waiter = waiter.next) answer(waiter)
 }
 
-/** Refuses those who have waited since before `tooOld`; returns the others. */
-export function withoutOld(first: StoreWaiter | null, tooOld: number): StoreWaiter | null {
+/** Refuses those who have waited since before `tooOld`, `uncountedMs` aside; returns the others. */
+export function withoutOld(first: StoreWaiter | null, tooOld: number, uncountedMs: number): StoreWaiter | null {
   let left: StoreWaiter | null = null
   let waiter = first
   while (waiter !== null) {
     const { next } = waiter
+    waiter.since += uncountedMs
     if (waiter.since < tooOld) {
       waiter.failed(unavailable('queue_wait'))
     } else {

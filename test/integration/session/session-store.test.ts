@@ -104,6 +104,19 @@ t.test('on one stack', async t => {
     t.equal(gateway.lookups.breaker.state, 'closed')
   })
 
+  t.test('while this process itself stands still nobody has waited', async t => {
+    const gateway = await stack.aGateway(t, { slots: 1 })
+    const [a, b] = [await stack.addSession(), await stack.addSession()]
+    const asked = ask(gateway, a.token)
+    await eventually(() => gateway.statements.length === 1, 'the only slot is taken')
+    const behind = [ask(gateway, a.token), ask(gateway, b.token)]
+
+    const until = performance.now() + 600
+    while (performance.now() < until);
+
+    for (const outcome of await Promise.all([asked, ...behind])) t.ok(isLive(outcome))
+  })
+
   t.test('the queue has an end: the token after ten thousand is refused at once', async t => {
     const gateway = await stack.aGateway(t, { slots: 1 })
     const { token } = await stack.addSession()

@@ -137,6 +137,6 @@ async function mend({ sql, shape }: SessionStack): Promise<void> {
 
 async function waiting({ sql }: SessionStack): Promise<boolean> {
   return (
-    (await sql`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%expires_ms%'`).length > 0
+    (await sql`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%seconds_left%'`).length > 0
   )
 }
