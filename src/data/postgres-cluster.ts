@@ -153,11 +153,18 @@ export async function stopPostmaster(pid: number, { fastMs = 10_000 } = {}): Pro
   }
 }
 
-/** `wanted` if it is free. Below the range outgoing connections are given ports from: still ours after a restart. */
+const given = new Set<number>()
+
+/**
+ * `wanted` if it is free, else one below the range outgoing connections are given ports from: still ours after a
+ * restart. None twice: whoever asks for two opens them later.
+ */
 export async function freePort(wanted = 0): Promise<number> {
   if (wanted > 0 && (await isFree(wanted))) return wanted
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000)
+    if (given.has(port)) continue
+    given.add(port)
     if (await isFree(port)) return port
   }
 }
