@@ -90,10 +90,10 @@ export class Wire {
 
   /** Closes it; a call on it fails with `error`. */
   end(error: Error): void {
-    const [call, listener, isHere] = [this.#call, this.#listener, this.#head !== '']
+    const [call, listener, isUnsent] = [this.#call, this.#listener, this.#head !== '']
     this.#close()
     call?.upload?.stop()
-    listener?.onError(isHere ? new NotSent() : error)
+    listener?.onError(isUnsent ? new NotSent() : error)
   }
 
   readonly #onUploadError = (error: Error): void => this.end(error)
