@@ -28,7 +28,7 @@ const authenticatePlugin: FastifyPluginAsync<AuthenticateOptions> = async (scope
     if (credential.kind !== 'token') return level === 'optional' ? done() : done(refusal(exchange, null))
 
     const strict = route?.consistency === 'strict'
-    const remembered = strict ? null : resolver.remembered(credential.token)
+    const remembered = strict ? null : resolver.remembered(credential)
     if (remembered !== null) {
       exchange.source = 'local'
       exchange.session = remembered

@@ -14,13 +14,13 @@ import { awaitsContinue, isHost } from '../edge/header-section.js'
 import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
 import { GatewayError } from '../errors.js'
-import { identityHeaders } from '../identity/identity-headers.js'
+import { identityFields } from '../identity/identity-headers.js'
 import { isAtOrBelow } from '../routes/route-rules.js'
 import type { Route } from '../routes/route-table.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
 import { relay } from '../upstream/relay.js'
 import type { RelayOutcome } from '../upstream/relay-request.js'
-import { requestHeaders } from '../upstream/request-headers.js'
+import { requestFields } from '../upstream/request-headers.js'
 import { goesInCircles, LOOP_HEADER } from '../upstream/request-loop.js'
 import type { AnswerPolicy } from '../upstream/response-headers.js'
 import type { SessionCookies } from '../upstream/session-cookies.js'
@@ -44,7 +44,6 @@ export interface ForwardOptions extends KeepLiveOptions {
   readonly isDraining: () => boolean
 }
 
-const ANONYMOUS: readonly string[] = []
 /** Of an Authorization line. A signature is checked for each that could have one. */
 const MOST_WORDS = 16
 
@@ -76,7 +75,7 @@ const forwardPlugin: FastifyPluginAsync<ForwardOptions> = async (scope, options)
         response: reply.raw,
         upstream,
         path: pathFor(route, exchange.path) + exchange.search,
-        headers: headersFor(request, upstream, sessionCookies, options),
+        fields: fieldsFor(request, upstream, sessionCookies, options),
         policy,
         awaitsContinue: awaitsContinue(raw),
         onStream: headers => keepStream(request, reply, headers, options),
@@ -111,16 +110,16 @@ function pathFor({ stripPrefix }: Route, path: string): string {
   return path.length === stripPrefix.length ? '/' : path.slice(stripPrefix.length)
 }
 
-function headersFor(
+function fieldsFor(
   { raw, exchange }: FastifyRequest,
   upstream: Upstream,
   sessionCookies: SessionCookies | null,
   options: ForwardOptions
-): string[] {
+): string {
   const { session, credential, trustedPeer, requestId } = exchange
   const { headers } = raw
   const trace = trustedPeer ? readTraceparent(headers.traceparent as string | undefined) : null
-  return requestHeaders({
+  return requestFields({
     rawHeaders: raw.rawHeaders,
     trustedPeer,
     peerAddress: exchange.peerAddress,
@@ -135,7 +134,7 @@ function headersFor(
     sessionCookies,
     dropAuthorization: sessionCookies !== null && carriesOurToken(raw, credential, options.readCredential),
     authorization: upstream.authorization,
-    identity: session === null ? ANONYMOUS : identityHeaders(session),
+    identity: session === null ? '' : identityFields(session),
     assertion:
       session === null || upstream.audience === null
         ? null

@@ -10,6 +10,7 @@ import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AuthSecret } from '../config/env.js'
 import { findCookie } from './find-cookie.js'
+import type { LocalEntry } from './local-cache.js'
 import { MAX_SIGNED_LENGTH, TOKEN, verifyingKeys, verifySigned } from './signed-value.js'
 
 export type CredentialSource = 'cookie' | 'bearer'
@@ -27,6 +28,8 @@ export type Credential =
        * allows.
        */
       readonly secretIndex: number | null
+      /** Where this process's memory has its session. */
+      entry: LocalEntry | null
     }
 
 /** An IncomingMessage has both. `rawHeaders` is needed because Node keeps only the first of two Authorization lines. */
@@ -70,7 +73,7 @@ export function createCredentialReader(options: CredentialOptions): CredentialRe
     if (before !== undefined) return before
     const signed = verifySigned(written, keys)
     if (signed === null) return null
-    const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex }
+    const credential: Credential = { kind: 'token', source, token: signed.value, secretIndex: signed.keyIndex, entry: null }
     // A copy: what was cut out of a header would keep all of it in memory.
     remember(known[source], Buffer.from(written, 'latin1').toString('latin1'), credential)
     return credential
@@ -119,7 +122,7 @@ function readBearer(
   if (verified !== null) return verified
   if (!unsigned || written.includes('.') || written.length > MAX_SIGNED_LENGTH || !TOKEN.test(written))
     return FORGED_BEARER
-  return { kind: 'token', source: 'bearer', token: written, secretIndex: null }
+  return { kind: 'token', source: 'bearer', token: written, secretIndex: null, entry: null }
 }
 
 function isRepeated(name: string, rawHeaders: readonly string[]): boolean {

@@ -9,16 +9,23 @@ import type { RevocationEvent } from './session-cache.js'
 /** About 20 MB when full. */
 const MAX_ENTRIES = 20_000
 
-interface Entry {
+/** What is kept of a session. Whoever holds on to it sees it lose the session when it is dropped. */
+export interface LocalEntry {
   readonly hash: TokenHash
-  readonly session: Session
-  /** By performance.now(). */
+  session: Session | null
+  /** By performance.now(), in whole milliseconds. */
   readonly usableUntil: number
+}
+
+/** A token, and where its session was found last, so that the next request finds it without a search. */
+export interface LocalKey {
+  readonly token: string
+  entry: LocalEntry | null
 }
 
 export class LocalCache {
   readonly #maxAgeMs: number
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, LocalEntry>()
   readonly #tokens = new Map<TokenHash, string>()
   readonly #tokensOfUser = new Map<string, Set<string>>()
   #drops = 0
@@ -50,12 +57,16 @@ export class LocalCache {
   }
 
   /** `now`: performance.now(), read after the request's headers were complete. */
-  get(token: string, now: number): Session | null {
+  get(key: LocalKey, now: number): Session | null {
     if (now >= this.#provenUntil) return null
-    const entry = this.#entries.get(token)
-    if (entry === undefined) return null
+    let { entry } = key
+    if (entry === null || entry.session === null) {
+      entry = this.#entries.get(key.token) ?? null
+      key.entry = entry
+      if (entry === null) return null
+    }
     if (now < entry.usableUntil) return entry.session
-    this.#remove(token, entry)
+    this.#remove(key.token, entry)
     return null
   }
 
@@ -66,7 +77,7 @@ export class LocalCache {
     const old = this.#entries.get(token)
     if (old !== undefined) this.#remove(token, old)
     else if (this.#entries.size >= MAX_ENTRIES) this.#removeOldest()
-    this.#entries.set(token, { hash, session, usableUntil: now + this.#maxAgeMs })
+    this.#entries.set(token, { hash, session, usableUntil: Math.floor(now + this.#maxAgeMs) })
     this.#tokens.set(hash, token)
     const ofUser = this.#tokensOfUser.get(session.userId)
     if (ofUser === undefined) this.#tokensOfUser.set(session.userId, new Set([token]))
@@ -84,6 +95,7 @@ export class LocalCache {
 
   clear(): void {
     this.#drops++
+    for (const entry of this.#entries.values()) entry.session = null
     this.#entries.clear()
     this.#tokens.clear()
     this.#tokensOfUser.clear()
@@ -103,9 +115,12 @@ export class LocalCache {
     for (const [token, entry] of this.#entries) return this.#remove(token, entry)
   }
 
-  #remove(token: string, { hash, session }: Entry): void {
+  #remove(token: string, entry: LocalEntry): void {
+    const { hash, session } = entry
+    entry.session = null
     this.#entries.delete(token)
     this.#tokens.delete(hash)
+    if (session === null) return
     const ofUser = this.#tokensOfUser.get(session.userId)
     ofUser?.delete(token)
     if (ofUser?.size === 0) this.#tokensOfUser.delete(session.userId)

@@ -7,7 +7,7 @@ import type { DatabaseClock } from './database-clock.js'
 import { Departures } from './departures.js'
 import { FillQueue } from './fill-queue.js'
 import { Flight, type LookupListener } from './flight.js'
-import type { LocalCache } from './local-cache.js'
+import type { LocalCache, LocalKey } from './local-cache.js'
 import type { Lookup, Session } from './session.js'
 import type { RedisSessionCache } from './session-cache.js'
 import type { SessionStore } from './session-store.js'
@@ -52,10 +52,10 @@ export class SessionResolver {
   }
 
   /** Without any I/O, from memory; null says nothing. Call it when the request's headers are complete, not before. */
-  remembered(token: string): Session | null {
+  remembered(key: LocalKey): Session | null {
     if (this.#local === null) return null
     const now = performance.now()
-    const session = this.#local.get(token, now)
+    const session = this.#local.get(key, now)
     if (session === null || session.expiresAt <= this.#clock.at(now)) return null
     this.#listener?.('local', 'live', 0)
     return session

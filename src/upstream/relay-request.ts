@@ -11,8 +11,8 @@ export interface RelayRequest {
   readonly upstream: Upstream
   /** Canonical path and untouched query. */
   readonly path: string
-  /** Complete flat list, see `requestHeaders`. */
-  readonly headers: string[]
+  /** Complete, see `requestFields`. */
+  readonly fields: string
   readonly policy: AnswerPolicy
   /** True when the server's `checkContinue` event brought the request: no 100 (Continue) has been sent. */
   readonly awaitsContinue: boolean

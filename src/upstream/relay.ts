@@ -66,15 +66,14 @@ class Relay implements Call, CallListener {
   }
 
   send(connection: Connection): void {
-    const { request, path, headers, upstream, onSwitch } = this.#call
+    const { request, path, fields, upstream, onSwitch } = this.#call
     this.#connection = connection
     this.#sentAt = performance.now()
     const headersTimeoutMs = this.avoid === null ? upstream.headersTimeoutMs : upstream.retries.leftMs(this.#startedAt)
     const method = request.method as string
-    connection.send(
-      { method, path, headers, switches: onSwitch !== null, upload: this.#upload, headersTimeoutMs },
-      this
-    )
+    const hasLength = request.headers['content-length'] !== undefined
+    const call = { method, path, fields, hasLength, switches: onSwitch !== null, upload: this.#upload, headersTimeoutMs }
+    connection.send(call, this)
   }
 
   refuse(error: GatewayError): void {

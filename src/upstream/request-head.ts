@@ -3,15 +3,16 @@ import { GatewayError } from '../errors.js'
 
 /** Above 0xff a character would be cut to its lower byte, which may be a line end. */
 const NOT_IN_A_TARGET = /[^\x21-\x7e\x80-\xff]/
-const NOT_IN_A_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 /** RFC 9110 section 8.6: says that there is no body where one is expected. */
 const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH'])
 
 export interface OutgoingHead {
   readonly method: string
   readonly path: string
-  /** Flat list, without Host, Connection and framing but Content-Length. */
-  readonly headers: readonly string[]
+  /** Field lines, without Host, Connection and framing but Content-Length. */
+  readonly fields: string
+  /** Content-Length is among them. */
+  readonly hasLength: boolean
   /** A WebSocket handshake. */
   readonly switches: boolean
 }
@@ -22,21 +23,14 @@ export interface OutgoingHead {
  */
 export function requestHead(
   authority: string,
-  { method, path, headers, switches }: OutgoingHead,
+  { method, path, fields, hasLength, switches }: OutgoingHead,
   bodyLength: 'announced' | 'unknown' | null
 ): string {
   if (NOT_IN_A_TARGET.test(path)) throw new GatewayError('INTERNAL_ERROR', { reason: 'request_target' })
   let head = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n`
   head += switches ? 'connection: upgrade\r\nupgrade: websocket\r\n' : 'connection: keep-alive\r\n'
-  let length = bodyLength !== null
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string
-    const value = headers[i + 1] as string
-    if (NOT_IN_A_VALUE.test(value)) throw new GatewayError('INTERNAL_ERROR', { reason: 'header_value' })
-    if (name.length === 14 && name.toLowerCase() === 'content-length') length = true
-    head += `${name}: ${value}\r\n`
-  }
+  head += fields
   if (bodyLength === 'unknown') head += 'transfer-encoding: chunked\r\n'
-  else if (!length && EXPECTS_BODY.has(method)) head += 'content-length: 0\r\n'
+  else if (bodyLength === null && !hasLength && EXPECTS_BODY.has(method)) head += 'content-length: 0\r\n'
   return `${head}\r\n`
 }

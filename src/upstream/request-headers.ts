@@ -3,6 +3,7 @@
  * add last: a `Connection: x-user-id` can take away nothing of what is added (CVE-2026-33805, CVE-2022-31813).
  * The whole policy is `verdictOn`; contract section 5.
  */
+import { fieldLine } from './field-lines.js'
 import { HOP_BY_HOP, isReserved, listedInConnection, normalised, remembered, removeNamed } from './header-names.js'
 import { LOOP_HEADER } from './request-loop.js'
 import type { SessionCookies } from './session-cookies.js'
@@ -31,8 +32,8 @@ export interface RequestFacts {
   readonly dropAuthorization: boolean
   /** `Bearer <internal key>`, in place of whatever the client sent; null: none. */
   readonly authorization: string | null
-  /** Flat list of the identity headers; empty for an anonymous caller. */
-  readonly identity: readonly string[]
+  /** The identity's field lines, complete; empty for an anonymous caller. */
+  readonly identity: string
   /** X-Gateway-Assertion; null: none. */
   readonly assertion: string | null
 }
@@ -94,11 +95,14 @@ function judge(name: string): Verdict {
   return IF_TRUSTED.has(name) || name.startsWith('x-forwarded-') ? 'if-trusted' : 'pass'
 }
 
-/** The complete flat list for the upstream, without Host (its own authority) and without framing but Content-Length. */
-export function requestHeaders(facts: RequestFacts): string[] {
+/**
+ * The complete field lines for the upstream, without Host (its own authority) and without framing but Content-Length.
+ * Throws INTERNAL_ERROR rather than send a value that could end its line early.
+ */
+export function requestFields(facts: RequestFacts): string {
   const { rawHeaders, trustedPeer, sessionCookies } = facts
   const keepAuthorization = !facts.dropAuthorization && facts.authorization === null
-  const headers: string[] = []
+  let lines = ''
   let cookies = ''
   let connection = ''
 
@@ -106,18 +110,17 @@ export function requestHeaders(facts: RequestFacts): string[] {
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
     const verdict = verdictOn(name)
-    if (verdict === 'pass') headers.push(name, value)
+    if (verdict === 'pass') lines += fieldLine(name, value)
     else if (verdict === 'drop') continue
     else if (verdict === 'connection') connection = join(connection, value, ', ')
     else if (verdict === 'cookie') cookies = join(cookies, sessionCookies?.withoutOurs(value) ?? value, '; ')
-    else if (verdict === 'authorization' ? keepAuthorization : trustedPeer) headers.push(name, value)
+    else if (verdict === 'authorization' ? keepAuthorization : trustedPeer) lines += fieldLine(name, value)
   }
 
   const listed = connection === '' ? null : listedInConnection(connection)
-  if (listed !== null) removeNamed(headers, listed)
-  if (cookies !== '') headers.push('cookie', cookies)
-  addOurs(headers, facts)
-  return headers
+  if (listed !== null) return requestFields({ ...facts, rawHeaders: withoutNamed(rawHeaders, listed) })
+  if (cookies !== '') lines += fieldLine('cookie', cookies)
+  return lines + ourFields(facts)
 }
 
 function join(before: string, more: string, separator: string): string {
@@ -125,23 +128,25 @@ function join(before: string, more: string, separator: string): string {
   return before + separator + more
 }
 
-function addOurs(headers: string[], facts: RequestFacts): void {
-  headers.push(
-    'x-forwarded-for',
-    join(facts.forwardedFor, facts.peerAddress, ', '),
-    'x-forwarded-proto',
-    facts.proto,
-    'x-forwarded-host',
-    facts.host,
-    LOOP_HEADER,
-    facts.ourName,
-    'x-request-id',
-    facts.requestId,
-    'traceparent',
-    facts.traceparent
-  )
-  if (facts.tracestate !== null) headers.push('tracestate', facts.tracestate)
-  if (facts.authorization !== null) headers.push('authorization', facts.authorization)
-  for (const part of facts.identity) headers.push(part)
-  if (facts.assertion !== null) headers.push('x-gateway-assertion', facts.assertion)
+/** What Connection lists, and itself. */
+function withoutNamed(rawHeaders: readonly string[], listed: ReadonlySet<string>): string[] {
+  const kept = [...rawHeaders]
+  removeNamed(kept, new Set([...listed, 'connection']))
+  return kept
+}
+
+/** Where a client or a proxy may have had a word, the value is looked at. */
+function ourFields(facts: RequestFacts): string {
+  let lines =
+    fieldLine('x-forwarded-for', join(facts.forwardedFor, facts.peerAddress, ', ')) +
+    `x-forwarded-proto: ${facts.proto}\r\n` +
+    fieldLine('x-forwarded-host', facts.host) +
+    `${LOOP_HEADER}: ${facts.ourName}\r\n` +
+    fieldLine('x-request-id', facts.requestId) +
+    fieldLine('traceparent', facts.traceparent)
+  if (facts.tracestate !== null) lines += fieldLine('tracestate', facts.tracestate)
+  if (facts.authorization !== null) lines += fieldLine('authorization', facts.authorization)
+  lines += facts.identity
+  if (facts.assertion !== null) lines += fieldLine('x-gateway-assertion', facts.assertion)
+  return lines
 }

@@ -5,11 +5,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { UpstreamConfig } from '../../src/config/gateway-file.js'
-import { identityHeaders } from '../../src/identity/identity-headers.js'
+import { identityFields } from '../../src/identity/identity-headers.js'
 import type { Session } from '../../src/session/session.js'
 import { relay } from '../../src/upstream/relay.js'
 import type { RelayOutcome } from '../../src/upstream/relay-request.js'
-import { type RequestFacts, requestHeaders } from '../../src/upstream/request-headers.js'
+import { type RequestFacts, requestFields } from '../../src/upstream/request-headers.js'
 import type { AnswerPolicy } from '../../src/upstream/response-headers.js'
 import { SessionCookies } from '../../src/upstream/session-cookies.js'
 import type { TargetChange } from '../../src/upstream/upstream-events.js'
@@ -72,7 +72,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
 
   function forward(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const upstream = upstreams.get('echo')
-    const headers = requestHeaders({
+    const fields = requestFields({
       rawHeaders: request.rawHeaders,
       trustedPeer: false,
       peerAddress: '192.0.2.7',
@@ -86,7 +86,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       sessionCookies,
       dropAuthorization: false,
       authorization: upstream.authorization,
-      identity: options.session === undefined ? [] : identityHeaders(options.session),
+      identity: options.session === undefined ? '' : identityFields(options.session),
       assertion: null,
       ...options.facts
     })
@@ -103,7 +103,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
     }
     const path = request.url ?? '/'
     relay(
-      { request, response, upstream, path, headers, policy, awaitsContinue, onStream: watchNothing, onSwitch: null },
+      { request, response, upstream, path, fields, policy, awaitsContinue, onStream: watchNothing, onSwitch: null },
       outcome => {
         outcomes.push(outcome)
         if (outcome.end === 'failed' && outcome.error !== null) {

@@ -34,7 +34,7 @@ t.test('on one stack', async t => {
       const { token, userId } = await remembered(stack, node)
       const asked = node.statements.length
 
-      t.equal(node.resolver.remembered(token)?.userId, userId)
+      t.equal(node.resolver.remembered({ token, entry: null })?.userId, userId)
       t.equal(node.statements.length, asked)
     })
 
@@ -45,9 +45,9 @@ t.test('on one stack', async t => {
         await rememberedBy(b, token)
         await a.store.deleteByToken(token)
         await a.feed.settle()
-        t.equal(b.resolver.remembered(token), null)
+        t.equal(b.resolver.remembered({ token, entry: null }), null)
         t.equal((await b.resolver.resolve(token, false)).session, null)
-        t.equal(a.resolver.remembered(token), null)
+        t.equal(a.resolver.remembered({ token, entry: null }), null)
       }
     })
 
@@ -60,9 +60,9 @@ t.test('on one stack', async t => {
       await sql`update "user" set role = 'admin' where id = ${userId}`
       await a.feed.settle()
 
-      t.equal(b.resolver.remembered(token), null)
-      t.equal(b.resolver.remembered(second.token), null)
-      t.not(b.resolver.remembered(other.token), null)
+      t.equal(b.resolver.remembered({ token, entry: null }), null)
+      t.equal(b.resolver.remembered({ token: second.token, entry: null }), null)
+      t.not(b.resolver.remembered({ token: other.token, entry: null }), null)
       t.strictSame((await b.resolver.resolve(token, false)).session?.roles, ['admin'])
     })
 
@@ -71,7 +71,7 @@ t.test('on one stack', async t => {
       const { token, userId } = await remembered(stack, node)
       const polls = node.polls.length
       await sql`update "user" set banned = true where id = ${userId}`
-      await eventually(() => node.resolver.remembered(token) === null, 'the ban is in force')
+      await eventually(() => node.resolver.remembered({ token, entry: null }) === null, 'the ban is in force')
 
       t.equal((await node.resolver.resolve(token, false)).session, null)
       t.ok(node.polls.length > polls)
@@ -85,7 +85,7 @@ t.test('on one stack', async t => {
     await a.store.deleteByToken(token)
     await a.feed.settle()
 
-    t.equal(b.resolver.remembered(token), null)
+    t.equal(b.resolver.remembered({ token, entry: null }), null)
   })
 
   t.test('a node that is gone without a word costs the wait of one lease, not an answer', async t => {
@@ -131,7 +131,7 @@ t.test('on one stack', async t => {
     node.local?.drop([{ kind: 'user', key: 'somebody-else' }])
     t.equal((await looking).session?.userId, userId)
 
-    t.equal(node.resolver.remembered(token), null)
+    t.equal(node.resolver.remembered({ token, entry: null }), null)
   })
 
   t.test('while Redis may not know what was dropped, its hits are not remembered', async t => {
@@ -143,7 +143,7 @@ t.test('on one stack', async t => {
     const { source } = await node.resolver.resolve(token, false)
 
     t.equal(source, 'redis')
-    t.equal(node.resolver.remembered(token), null)
+    t.equal(node.resolver.remembered({ token, entry: null }), null)
   })
 
   t.test('a session is not remembered beyond its end', async t => {
@@ -152,7 +152,7 @@ t.test('on one stack', async t => {
     await rememberedBy(node, token)
     await eventually(async () => (await node.resolver.resolve(token, true)).session === null, 'it has ended')
 
-    t.equal(node.resolver.remembered(token), null)
+    t.equal(node.resolver.remembered({ token, entry: null }), null)
   })
 
   t.test('TRUNCATE empties the memory of every node', async t => {
@@ -161,7 +161,7 @@ t.test('on one stack', async t => {
     await sql`truncate session`
     await a.feed.settle()
 
-    t.equal(b.resolver.remembered(token), null)
+    t.equal(b.resolver.remembered({ token, entry: null }), null)
     t.equal(b.local?.size, 0)
   })
 
@@ -189,7 +189,7 @@ t.test('PostgreSQL out of reach of one node: it forgets by itself, and a revocat
   const from = performance.now()
   await a.feed.settle()
 
-  t.equal(b.resolver.remembered(token), null)
+  t.equal(b.resolver.remembered({ token, entry: null }), null)
   t.ok(performance.now() - from < 2500, 'a lease, and no more')
   way.resume()
   way.cut()
@@ -209,7 +209,7 @@ t.test('Redis dead: memory goes on over PostgreSQL, and revocations are answered
   await a.store.deleteByToken(token)
   await a.feed.settle()
 
-  t.equal(b.resolver.remembered(token), null)
+  t.equal(b.resolver.remembered({ token, entry: null }), null)
   t.equal((await b.resolver.resolve(token, false)).session, null)
 })
 
@@ -227,6 +227,6 @@ async function remembered(stack: SessionStack, node: TestGateway) {
 async function rememberedBy(node: TestGateway, token: string): Promise<void> {
   await eventually(async () => {
     await node.resolver.resolve(token, false)
-    return node.resolver.remembered(token) !== null
+    return node.resolver.remembered({ token, entry: null }) !== null
   }, 'it is remembered')
 }

@@ -40,7 +40,7 @@ t.test('10,001 events beside an open transaction: one reset, then the caches wor
   await node.feed.settle()
 
   t.equal(await answer(other, ended.token), 'refused')
-  t.equal(node.resolver.remembered(ended.token), null)
+  t.equal(node.resolver.remembered({ token: ended.token, entry: null }), null)
   t.equal(await answer(node, ended.token), 'refused')
   await node.feed.settle()
   t.strictSame([node.events, other.events], [['session'], ['session']], 'told once')
@@ -91,7 +91,7 @@ t.test(
 async function remembers(node: TestGateway, token: string): Promise<void> {
   await eventually(async () => {
     await node.resolver.resolve(token, false)
-    return node.resolver.remembered(token) !== null
+    return node.resolver.remembered({ token, entry: null }) !== null
   }, 'it is remembered')
 }
 

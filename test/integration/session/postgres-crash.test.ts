@@ -21,6 +21,6 @@ t.test('after a crash nothing is believed of any copy, and cursors begin anew', 
   const { token } = await stack.addSession()
   await eventually(async () => {
     await node.resolver.resolve(token, false)
-    return node.resolver.remembered(token) !== null
+    return node.resolver.remembered({ token, entry: null }) !== null
   }, 'and the caches work again')
 })

@@ -126,7 +126,7 @@ async function known(stack: SessionStack, ...nodes: readonly TestGateway[]) {
 
 /** As a request would be answered. */
 async function answer({ resolver }: TestGateway, token: string): Promise<string> {
-  if (resolver.remembered(token) !== null) return 'local'
+  if (resolver.remembered({ token, entry: null }) !== null) return 'local'
   const { session, source } = await resolver.resolve(token, false)
   return session === null ? 'refused' : source
 }

@@ -17,8 +17,8 @@ const FORGED_COOKIE: Credential = { kind: 'forged', source: 'cookie' }
 const FORGED_BEARER: Credential = { kind: 'forged', source: 'bearer' }
 const NONE: Credential = { kind: 'none' }
 
-const LIVE_COOKIE: Credential = { kind: 'token', source: 'cookie', token: TOKEN, secretIndex: 0 }
-const LIVE_BEARER: Credential = { kind: 'token', source: 'bearer', token: TOKEN, secretIndex: 0 }
+const LIVE_COOKIE: Credential = { kind: 'token', source: 'cookie', token: TOKEN, secretIndex: 0, entry: null }
+const LIVE_BEARER: Credential = { kind: 'token', source: 'bearer', token: TOKEN, secretIndex: 0, entry: null }
 
 function readerFor(options: { name?: string; secrets?: string[]; unsigned?: boolean } = {}) {
   const secrets = (options.secrets ?? [SECRET]).map((value, i, all) => ({ version: all.length - i, value }))
@@ -211,7 +211,8 @@ t.test('an unsigned bearer token is taken only where that is switched on (C19, R
     kind: 'token',
     source: 'bearer',
     token: TOKEN,
-    secretIndex: null
+    secretIndex: null,
+    entry: null
   })
   t.strictSame(unsigned.bearer(`Bearer ${SIGNED}`), LIVE_BEARER)
   for (const bad of [`${TOKEN}.forged`, 'a\u00e4', 'a b', 'a'.repeat(513), `"${TOKEN}" `]) {
@@ -251,7 +252,7 @@ t.test('every cookie that Better Auth signs is accepted, and ours are signed lik
   await forAll(
     asyncProperty(tokens, async token => {
       const line = await serializeSignedCookie(NAME, token, SECRET)
-      t.strictSame(cookie(line), { kind: 'token', source: 'cookie', token, secretIndex: 0 })
+      t.strictSame(cookie(line), { kind: 'token', source: 'cookie', token, secretIndex: 0, entry: null })
       t.equal(
         decodeURIComponent(line.slice(NAME.length + 1)),
         signToken(token, SECRET),

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { type RequestFacts, requestHeaders } from '../../../src/upstream/request-headers.js'
+import { type RequestFacts, requestFields } from '../../../src/upstream/request-headers.js'
 import { SessionCookies } from '../../../src/upstream/session-cookies.js'
+import { flatFields } from '../../support/field-lines.js'
 
 const facts: RequestFacts = {
   rawHeaders: [],
@@ -16,7 +17,7 @@ const facts: RequestFacts = {
   sessionCookies: new SessionCookies('better-auth.session_token'),
   dropAuthorization: false,
   authorization: null,
-  identity: ['X-User-ID', 'ada'],
+  identity: 'X-User-ID: ada\r\n',
   assertion: null
 }
 
@@ -25,12 +26,12 @@ const OURS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-req
 
 /** The client's headers that reached the upstream: without the ones the gateway adds. */
 function passed(rawHeaders: string[], overrides: Partial<RequestFacts> = {}): string[] {
-  const sent = requestHeaders({ ...facts, ...overrides, rawHeaders })
+  const sent = flatFields(requestFields({ ...facts, ...overrides, rawHeaders }))
   return sent.slice(0, sent.indexOf('x-forwarded-for'))
 }
 
 function sent(rawHeaders: string[], overrides: Partial<RequestFacts> = {}): Map<string, string[]> {
-  const flat = requestHeaders({ ...facts, ...overrides, rawHeaders })
+  const flat = flatFields(requestFields({ ...facts, ...overrides, rawHeaders }))
   const byName = new Map<string, string[]>()
   for (let i = 0; i < flat.length; i += 2) {
     const name = (flat[i] ?? '').toLowerCase()
@@ -58,7 +59,7 @@ t.test('an identity header of the client is removed in every spelling (B01, B02,
   ]
   for (const name of spellings) {
     t.strictSame(sent([name, 'evil']).get('x-user-id'), ['ada'], name)
-    t.equal(requestHeaders({ ...facts, rawHeaders: [name, 'evil'] }).includes('evil'), false, name)
+    t.notMatch(requestFields({ ...facts, rawHeaders: [name, 'evil'] }), 'evil', name)
   }
 })
 
@@ -72,7 +73,7 @@ t.test('every reserved family is removed, for an anonymous caller too (B04)', as
     'X-Gateway-Assertion',
     'X-Internal-Key'
   ]
-  for (const name of names) t.strictSame(passed([name, 'evil'], { identity: [] }), [], name)
+  for (const name of names) t.strictSame(passed([name, 'evil'], { identity: '' }), [], name)
 })
 
 t.test('Connection takes away what it lists, and nothing that is added (B06)', async t => {
@@ -220,7 +221,7 @@ t.test('id, trace and assertion are the gateway’s own', async t => {
 })
 
 t.test('a flood of invented names neither grows the memory of names nor changes a verdict', async t => {
-  for (let i = 0; i < 5000; i++) requestHeaders({ ...facts, rawHeaders: [`X-Junk-${i}`, '1', `X_User_${i}`, 'evil'] })
+  for (let i = 0; i < 5000; i++) requestFields({ ...facts, rawHeaders: [`X-Junk-${i}`, '1', `X_User_${i}`, 'evil'] })
 
   t.strictSame(passed(['Accept', '*/*', 'X_User_7', 'evil', 'X-Junk-7', '1']), ['Accept', '*/*', 'X-Junk-7', '1'])
 })
