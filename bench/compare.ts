@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- compare A.json B.json`: what changed from A to B beyond the noise. Two figures differ when their
- * spreads, smallest to largest round, do not overlap. Scenarios are compared by their ratios to F0, as the machine's
+ * spreads do not overlap. Scenarios are compared by their ratios to F0, as the machine's
  * speed drifts from run to run; tails are left out, being noise in themselves. Peers are shown and do not count: no
  * change to the gateway moves them, so where they differ, the machine does.
  */
@@ -87,8 +87,8 @@ function figuresOf({ ratios, shapes }: Results): Record<string, Comparable> {
 
 function verdictOn(before: Comparable, after: Comparable): Change['verdict'] {
   const { better } = after
-  if (after.min > before.max) return better === 'higher' ? 'better' : 'worse'
-  if (after.max < before.min) return better === 'higher' ? 'worse' : 'better'
+  if (after.low > before.high) return better === 'higher' ? 'better' : 'worse'
+  if (after.high < before.low) return better === 'higher' ? 'worse' : 'better'
   return 'same'
 }
 
@@ -106,8 +106,8 @@ function wordFor(verdict: Change['verdict'], ours: boolean): string {
   return verdict === 'worse' ? '**worse**' : verdict
 }
 
-function spread({ median, min, max }: Spread): string {
-  return `${number(median)} (${number(min)}–${number(max)})`
+function spread({ median, low, high }: Spread): string {
+  return `${number(median)} (${number(low)}–${number(high)})`
 }
 
 function number(value: number): string {

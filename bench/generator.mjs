@@ -3,11 +3,17 @@
  *
  * autocannon rounds latencies to whole milliseconds, but announces each one unrounded with its `response` event:
  * the percentiles are taken from those. Requests are counted, and processor time is read, between two instants of one
- * run, after the warm-up. Errors are counted over the whole run. A connection the gate closes is reopened by
+ * run, after the warm-up. Both last until every connection has been answered, a few times while it counts: in less, who
+ * takes half a second for an answer would be measured by the moment it began. Errors are counted over the whole run. A connection the gate closes is reopened by
  * autocannon without a word; requests that were sent and never answered give it away.
  */
 import autocannon from 'autocannon'
 import { cpuOfAll } from './cpu.mjs'
+
+/** Of the connections, while it counts. */
+const ANSWERS_EACH = 4
+const LONGER_AT_MOST_SECONDS = 4
+const LOOK_EVERY_MS = 50
 
 process.on('message', async order => process.send(await shoot(order)))
 process.on('disconnect', () => process.exit())
@@ -17,6 +23,7 @@ async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch,
   const latencies = []
   let counting = false
   let client = 0
+  let answers = 0
   const run = autocannon({
     url,
     connections,
@@ -26,12 +33,15 @@ async function shoot({ url, connections, warmUpSeconds, seconds, cookies, watch,
     setupClient: each => each.setRequests(requestsOf(client++, connections, cookies, post?.headers))
   })
   run.on('response', (_client, _status, _bytes, milliseconds) => {
+    answers++
     if (counting) latencies.push(milliseconds)
   })
   await pause(warmUpSeconds)
+  await untilTrue(() => answers >= connections)
   const before = snapshot(watch)
   counting = true
   await pause(seconds)
+  await untilTrue(() => latencies.length >= ANSWERS_EACH * connections)
   counting = false
   const after = snapshot(watch)
   run.stop()
@@ -93,4 +103,10 @@ function ownMicroseconds() {
 
 function pause(seconds) {
   return new Promise(resolve => setTimeout(resolve, seconds * 1_000))
+}
+
+/** Or until it has taken too long. */
+async function untilTrue(isTrue) {
+  const deadline = performance.now() + LONGER_AT_MOST_SECONDS * 1_000
+  while (!isTrue() && performance.now() < deadline) await pause(LOOK_EVERY_MS / 1_000)
 }

@@ -6,20 +6,26 @@ export interface Options {
   /** Names of scenarios and shapes; null: all, in `--quick` the core. */
   readonly only: readonly string[] | null
   readonly rounds: number
+  /**
+   * How often a round goes over the scenarios, each measurement that much shorter: what other tenants of the machine do
+   * changes within seconds, and a pair of short measurements has more of it in common.
+   */
+  readonly turns: number
   readonly connections: number
   /** Load on each scenario before the first round. */
   readonly firstSeconds: number
   /** Before every measurement, with the same load. */
   readonly warmUpSeconds: number
+  /** Of a round, for one scenario or shape. */
   readonly seconds: number
 }
 
 export const HELP = `npm run bench [-- options]
 
-  --quick            the core scenarios in 3 short rounds, under two minutes in all
+  --quick            the core scenarios in 2 short rounds, under two minutes in all
   --only a,b         these scenarios and shapes (and http-proxy, which the ratios need)
   --rounds n         default 5
-  --seconds n        measured seconds per scenario and round, default 3
+  --seconds n        measured seconds per scenario and round, default 2.4
   --help             this text and all names
 
 npm run bench -- compare A.json B.json
@@ -42,11 +48,12 @@ export function parseOptions(args: readonly string[]): Options | null {
   return {
     quick: values.quick,
     only: values.only?.split(',').map(name => name.trim()) ?? null,
-    rounds: positive('--rounds', values.rounds, values.quick ? 3 : 5),
+    rounds: positive('--rounds', values.rounds, values.quick ? 2 : 5),
+    turns: values.quick ? 3 : 4,
     connections: 64,
     firstSeconds: values.quick ? 1.5 : 3,
-    warmUpSeconds: values.quick ? 0.3 : 0.8,
-    seconds: positive('--seconds', values.seconds, values.quick ? 1.2 : 3)
+    warmUpSeconds: values.quick ? 0.1 : 0.2,
+    seconds: positive('--seconds', values.seconds, values.quick ? 1.2 : 2.4)
   }
 }
 

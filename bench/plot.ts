@@ -18,10 +18,10 @@ const STYLE = `
 
 export function svg(results: Results): string {
   const rows = Object.entries(results.scenarios).map(([name, { rps, gate_cpu_us }]) => {
-    const ratio = results.ratios[`${name}/${reference.name}`]?.rps ?? { median: 1, min: 1, max: 1 }
+    const ratio = results.ratios[`${name}/${reference.name}`]?.rps ?? { median: 1, low: 1, high: 1 }
     return { name, rps, cpu: gate_cpu_us, ratio }
   })
-  const longest = Math.max(...rows.map(({ ratio }) => ratio.max))
+  const longest = Math.max(...rows.map(({ ratio }) => ratio.high))
   const scale = (WIDTH - LABEL - VALUE) / longest
   const height = TOP + rows.length * ROW + 10
   const one = LABEL + scale
@@ -39,7 +39,7 @@ interface Row {
   readonly name: string
   readonly rps: number
   readonly cpu: number | null
-  readonly ratio: { readonly median: number; readonly min: number; readonly max: number }
+  readonly ratio: { readonly median: number; readonly low: number; readonly high: number }
 }
 
 function bar({ name, rps, cpu, ratio }: Row, y: number, scale: number): string {
@@ -49,6 +49,6 @@ function bar({ name, rps, cpu, ratio }: Row, y: number, scale: number): string {
   const perRequest = cpu === null ? '' : ` · ${cpu.toFixed(0)} µs CPU`
   return `<text x="${LABEL - 10}" y="${y + 15}" text-anchor="end">${name}</text>
 <rect class="${kind}" x="${LABEL}" y="${y}" width="${Math.max(1, ratio.median * scale).toFixed(1)}" height="22" rx="3"/>
-<line class="spread" x1="${at(ratio.min)}" x2="${at(ratio.max)}" y1="${middle}" y2="${middle}"/>
-<text x="${Number(at(ratio.max)) + 8}" y="${y + 15}">${ratio.median.toFixed(2)} ×, ${Math.round(rps).toLocaleString('en-GB')}/s${perRequest}</text>`
+<line class="spread" x1="${at(ratio.low)}" x2="${at(ratio.high)}" y1="${middle}" y2="${middle}"/>
+<text x="${Number(at(ratio.high)) + 8}" y="${y + 15}">${ratio.median.toFixed(2)} ×, ${Math.round(rps).toLocaleString('en-GB')}/s${perRequest}</text>`
 }

@@ -3,12 +3,12 @@ import { errorsOf } from './load.js'
 import { relative } from './ratios.js'
 import type { Slot } from './rounds.js'
 
-export function progress(rounds: number): (slot: Slot) => void {
+export function progress(turns: number): (slot: Slot) => void {
   return slot => {
-    const { measurement, scenario, round, beside } = slot
+    const { measurement, scenario, turn, beside } = slot
     const cpu = measurement.cpu.gate
     const cells = [
-      `round ${round}/${rounds}`,
+      `turn ${turn}/${turns}`,
       scenario.name.padEnd(24),
       `${Math.round(measurement.rps)} rps`.padStart(10),
       (beside === null ? '' : `${relative(slot).rps.toFixed(2)} × F0`).padStart(10),

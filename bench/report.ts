@@ -10,7 +10,7 @@ export function markdown(results: Results): string {
   const { machine, rounds, scenarios, shapes } = results
   const page = `# Benchmark results
 
-${rounds} interleaved rounds; medians, with the smallest and the largest round in brackets. Ratios are taken pair by
+${rounds} interleaved turns; medians, with the middle half of the turns in brackets. Ratios are taken pair by
 pair with the \`${reference.name}\` measurement next to each. The machine's speed drifts: quote ratios and processor
 time, not requests per second.
 
@@ -59,7 +59,7 @@ function row(name: string, result: ScenarioResult, ratio: Ratio | undefined): st
   const mark = { gate: '', unknown: '', surroundings: ' ¹', generator: ' ²' }[result.limit]
   const cells = [
     `\`${name}\``,
-    `${count.format(result.rps)} (${count.format(result.rps_min)}–${count.format(result.rps_max)})${mark}`,
+    `${count.format(result.rps)} (${count.format(result.rps_low)}–${count.format(result.rps_high)})${mark}`,
     ratio === undefined ? '**1**' : `**${spread(ratio.rps)}**`,
     result.gate_cpu_us === null ? '–' : result.gate_cpu_us.toFixed(1),
     ratio?.cpu ? spread(ratio.cpu) : '–',
@@ -92,7 +92,7 @@ function notRun({ not_run: left }: Results): string {
 function shapeTable(name: string, { what, figures, problems }: ShapeResult): string {
   const rows = Object.entries(figures).map(([label, each]) => `| ${label} | ${quantity(each)} ${each.unit} |`)
   const failed = problems.length === 0 ? '' : `\nFailed: ${problems.join('; ')}.\n`
-  return `## ${name}\n\n${what}.\n\n| | median (smallest–largest) |\n|---|---|\n${rows.join('\n')}\n${failed}`
+  return `## ${name}\n\n${what}.\n\n| | median (spread) |\n|---|---|\n${rows.join('\n')}\n${failed}`
 }
 
 function againstEachOther({ ratios }: Results): string {
@@ -104,16 +104,16 @@ function againstEachOther({ ratios }: Results): string {
   return ['| one ÷ the other | requests per second | CPU per request |', '|---|---|---|', ...lines].join('\n')
 }
 
-function spread({ median, min, max }: Spread): string {
+function spread({ median, low, high }: Spread): string {
   const digits = median >= 100 ? 0 : median >= 10 ? 1 : 2
-  return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
+  return `${median.toFixed(digits)} (${low.toFixed(digits)}–${high.toFixed(digits)})`
 }
 
 function quantity(value: Spread): string {
   if (!Number.isFinite(value.median)) return '–'
-  if (value.median < 1_000 && value.min !== value.max) return spread(value)
-  const [median, min, max] = [value.median, value.min, value.max].map(each => count.format(each))
-  return min === max ? `${median}` : `${median} (${min}–${max})`
+  if (value.median < 1_000 && value.low !== value.high) return spread(value)
+  const [median, low, high] = [value.median, value.low, value.high].map(each => count.format(each))
+  return low === high ? `${median}` : `${median} (${low}–${high})`
 }
 
 function percent(share: number | null): string {

@@ -14,8 +14,8 @@ const SATURATED = 0.9
 export interface ScenarioResult {
   readonly what: string
   readonly rps: number
-  readonly rps_min: number
-  readonly rps_max: number
+  readonly rps_low: number
+  readonly rps_high: number
   readonly p50_us: number
   readonly p99_us: number
   readonly errors: number
@@ -92,8 +92,8 @@ function scenarioResult(scenario: Scenario, slots: readonly Slot[]): ScenarioRes
   return {
     what: scenario.what,
     rps: rps.median,
-    rps_min: rps.min,
-    rps_max: rps.max,
+    rps_low: rps.low,
+    rps_high: rps.high,
     p50_us: rounded(spreadOf(measured.map(each => each.p50)), 0).median,
     p99_us: rounded(spreadOf(measured.map(each => each.p99)), 0).median,
     errors: measured.reduce((sum, each) => sum + errorsOf(each), 0),

@@ -1,7 +1,7 @@
 /**
  * Interleaved rounds. The machine's speed drifts by more than the differences that matter, so no scenario is compared
  * with a reference measured minutes away: of every three measurements the middle one is the reference, and each
- * neighbour is divided by it. The order turns from round to round.
+ * neighbour is divided by it. The order changes from turn to turn.
  */
 import type { Generator, Measurement } from './load.js'
 import type { Options } from './options.js'
@@ -14,7 +14,8 @@ import { otherWorkIn } from './verify.js'
 const ATTEMPTS = 3
 
 export interface Slot {
-  readonly round: number
+  /** Of all turns of all rounds, from 1. */
+  readonly turn: number
   readonly scenario: Scenario
   readonly measurement: Measurement
   /** The reference measured next to it; the reference has none. */
@@ -41,23 +42,28 @@ export async function runRounds(context: RoundsContext): Promise<Slot[]> {
     slots.push(slot)
     context.onSlot(slot)
   }
-  for (let round = 1; round <= context.options.rounds; round++) {
-    for (const [first, second] of groups([...context.gates.keys()], round)) {
+  for (let turn = 1; turn <= turnsOf(context.options); turn++) {
+    for (const [first, second] of groups([...context.gates.keys()], turn)) {
       const before = first && (await measure(context, first))
       const middle = await measure(context, reference)
       const beside = middle.measurement
-      record({ round, scenario: reference, ...middle, beside: null })
-      if (first && before) record({ round, scenario: first, ...before, beside })
-      if (second) record({ round, scenario: second, ...(await measure(context, second)), beside })
+      record({ turn, scenario: reference, ...middle, beside: null })
+      if (first && before) record({ turn, scenario: first, ...before, beside })
+      if (second) record({ turn, scenario: second, ...(await measure(context, second)), beside })
     }
   }
   return slots
 }
 
+/** How many measurements there are of each scenario. */
+export function turnsOf({ rounds, turns }: Options): number {
+  return rounds * turns
+}
+
 /** What `runRounds` takes, a moment between two measurements included. */
 export function expectedSeconds(options: Options, scenarios: readonly Scenario[]): number {
-  const slots = options.rounds * (scenarios.length - 1 + groups(scenarios, 0).length)
-  const each = options.warmUpSeconds + options.seconds + 0.3
+  const slots = turnsOf(options) * (scenarios.length - 1 + groups(scenarios, 0).length)
+  const each = options.warmUpSeconds + options.seconds / options.turns + 0.3
   return scenarios.length * (options.firstSeconds + 0.3) + slots * each
 }
 
@@ -87,7 +93,8 @@ async function measureOnce(context: RoundsContext, scenario: Scenario) {
   const { gates, options, stack } = context
   const lookups = gates.get(scenario)?.lookups
   const before = (await lookups?.()) ?? {}
-  const measurement = await loadOn(context, scenario, options)
+  const { warmUpSeconds, seconds, turns } = options
+  const measurement = await loadOn(context, scenario, { warmUpSeconds, seconds: seconds / turns })
   const after = (await lookups?.()) ?? {}
   const sessions = sessionsOf(scenario.traffic ?? 'rotation', stack.sessions).length
   return {

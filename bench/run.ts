@@ -16,7 +16,7 @@ import { stopAll } from './processes.js'
 import { progress } from './progress.js'
 import { markdown } from './report.js'
 import { problemsOf, type Results, summarise } from './results.js'
-import { expectedSeconds, runRounds } from './rounds.js'
+import { expectedSeconds, runRounds, turnsOf } from './rounds.js'
 import { catalogue } from './scenarios/catalogue.js'
 import type { Gate, Scenario } from './scenarios/scenario.js'
 import { select, type Selection } from './selection.js'
@@ -78,12 +78,12 @@ async function measure(
   const generator: Generator = await startGenerator()
   console.log(`${gates.size} scenarios proven; measuring for about ${Math.ceil(expectedMs / 60_000)} min`)
 
-  const onSlot = progress(options.rounds)
+  const onSlot = progress(turnsOf(options))
   const slots = gates.size === 0 ? [] : await runRounds({ options, stack, generator, gates, onSlot })
   const measured = await runShapes(selection.shapes, { options, stack, generator, gateOf })
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
   return {
-    ...summarise(slots, describeMachine(stack, command, loadBefore), options.rounds),
+    ...summarise(slots, describeMachine(stack, command, loadBefore), turnsOf(options)),
     shapes: measured,
     not_run: selection.notRun
   }

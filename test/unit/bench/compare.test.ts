@@ -9,7 +9,7 @@ import type { Figure } from '../../../bench/shapes/shape.js'
 import type { Spread } from '../../../bench/statistics.js'
 import { ROOT } from '../../support/root.js'
 
-const rps = (min: number, max: number): Spread => ({ median: (min + max) / 2, min, max })
+const rps = (low: number, high: number): Spread => ({ median: (low + high) / 2, low, high })
 const even = rps(1, 1)
 
 /** A run in which gateway-local made `requests` times as many as F0, at `cpu` times the processor time. */

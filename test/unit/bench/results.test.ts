@@ -20,23 +20,23 @@ function measured(rps: number, more: Partial<Measurement> = {}): Measurement {
 function round(number: number, base: number, ours: number, theirs: number): Slot[] {
   const beside = measured(base)
   return [
-    { round: number, scenario: reference, measurement: beside, beside: null, shares: {} },
-    { round: number, scenario: redis, measurement: measured(ours), beside, shares: { redis: 0.98, postgres: 0.02 } },
-    { round: number, scenario: stock, measurement: measured(theirs), beside, shares: {} }
+    { turn: number, scenario: reference, measurement: beside, beside: null, shares: {} },
+    { turn: number, scenario: redis, measurement: measured(ours), beside, shares: { redis: 0.98, postgres: 0.02 } },
+    { turn: number, scenario: stock, measurement: measured(theirs), beside, shares: {} }
   ]
 }
 
 /** One measurement during which the gate had its core busy for that share of the time. */
 function slotAt(busy: number): Slot {
   const cpu = { gate: { usPerRequest: 50, busy } }
-  return { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
+  return { turn: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
 }
 
 /** Beside a reference of 1,000 requests a second, at 100 µs each. */
 function slotOf(scenario: Scenario, rps: number, us: number): Slot {
   const beside = measured(1_000, { cpu: { gate: { usPerRequest: 100, busy: 1 } } })
   const measurement = measured(rps, { cpu: { gate: { usPerRequest: us, busy: 1 } } })
-  return { round: 1, scenario, measurement, beside, shares: {} }
+  return { turn: 1, scenario, measurement, beside, shares: {} }
 }
 
 t.test('a ratio is taken within its round, so that drift between rounds cancels out', async t => {
@@ -45,12 +45,12 @@ t.test('a ratio is taken within its round, so that drift between rounds cancels 
   const { ratios, scenarios, rounds } = summarise(slots, {}, 3)
 
   t.equal(rounds, 3)
-  t.strictSame(ratios['gateway-redis/http-proxy']?.rps, { median: 1.2, min: 1.1, max: 1.3 })
-  t.strictSame(ratios['gateway-redis/better-auth-get-session']?.rps, { median: 12, min: 11, max: 13 })
+  t.strictSame(ratios['gateway-redis/http-proxy']?.rps, { median: 1.2, low: 1.1, high: 1.3 })
+  t.strictSame(ratios['gateway-redis/better-auth-get-session']?.rps, { median: 12, low: 11, high: 13 })
   t.match(scenarios['gateway-redis'], {
     rps: 550,
-    rps_min: 130,
-    rps_max: 1_200,
+    rps_low: 130,
+    rps_high: 1_200,
     p50_us: 1_000,
     p99_us: 5_000,
     errors: 0,
@@ -73,7 +73,7 @@ t.test('what is asked for has its own ratio, of requests and of processor time: 
 t.test('every kind of failed request counts as an error', async t => {
   const errors = { connection: 1, timeout: 2, status: 4, dropped: 8 }
   const beside = measured(1_000)
-  const slots = [{ round: 1, scenario: redis, measurement: measured(1_000, { errors }), beside, shares: {} }]
+  const slots = [{ turn: 1, scenario: redis, measurement: measured(1_000, { errors }), beside, shares: {} }]
 
   t.equal(summarise(slots, {}, 1).scenarios['gateway-redis']?.errors, 15)
 })
@@ -91,7 +91,7 @@ t.test('where autocannon had a core full, autocannon is named as the limit, and 
     generator: { usPerRequest: 40, busy: 0.97 },
     upstream: { usPerRequest: 10, busy: 0.2 }
   }
-  const slot = { round: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
+  const slot = { turn: 1, scenario: redis, measurement: measured(1_000, { cpu }), beside: measured(1_000), shares: {} }
   const results = summarise([slot], {}, 1)
   const page = markdown(results)
 
@@ -104,8 +104,8 @@ t.test('where autocannon had a core full, autocannon is named as the limit, and 
 t.test(
   'what was not run is in the report with the way to have it run, and so is every shape with its problems',
   async t => {
-    const lost = { unit: 'messages', better: 'lower', median: 3, min: 3, max: 3 } as const
-    const speed = { unit: 'MB/s', better: 'higher', median: 411.5, min: 400, max: 1_500 } as const
+    const lost = { unit: 'messages', better: 'lower', median: 3, low: 3, high: 3 } as const
+    const speed = { unit: 'MB/s', better: 'higher', median: 411.5, low: 400, high: 1_500 } as const
     const shapes = { streams: { what: 'many streams', figures: { lost, speed }, problems: ['3 messages lost'] } }
     const not_run = [{ name: 'nginx', reason: 'nginx is not installed: apt-get install nginx' }]
     const results = { ...summarise([slotAt(1)], {}, 1), shapes, not_run }

@@ -10,7 +10,8 @@ import type { Stack } from '../../../bench/stack.js'
 const options = {
   quick: false,
   only: null,
-  rounds: 4,
+  rounds: 2,
+  turns: 2,
   connections: 64,
   firstSeconds: 1,
   warmUpSeconds: 0.5,
@@ -59,7 +60,7 @@ t.test('every scenario is measured once a round, next to a measurement of the re
   t.equal(warmUp.length, scenarios.length + 1, 'each was run hot first')
   for (const { name } of scenarios) {
     const places = names.flatMap((each, index) => (each === name ? [index] : []))
-    t.equal(places.length, options.rounds, name)
+    t.equal(places.length, 4, name)
     for (const place of places) {
       t.ok([names[place - 1], names[place + 1]].includes(reference.name), `${name} has the reference beside it`)
     }
@@ -73,7 +74,7 @@ t.test('a lone reference is measured too', async t => {
 
   t.strictSame(
     names,
-    Array.from({ length: options.rounds }, () => reference.name)
+    Array.from({ length: 4 }, () => reference.name)
   )
 })
 

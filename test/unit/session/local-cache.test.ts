@@ -35,7 +35,7 @@ t.test('a held place says what a search says, whatever is put, dropped, replaced
       return held.every(key => {
         const now = performance.now() + laterMs
         const keys = [key, { token: key.token, entry: null }]
-        const [first, second] = (heldFirst ? keys : keys.reverse()).map(each => cache.get(each, now))
+        const [first, second] = (heldFirst ? keys : keys.toReversed()).map(each => cache.get(each, now))
         if (first !== null) hits++
         return first === second
       })
