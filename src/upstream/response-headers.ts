@@ -45,7 +45,7 @@ const NO_CONTENT = 204
 const RESET_CONTENT = 205
 const NOT_MODIFIED = 304
 /** Better Auth reads the session from either (ASVS 14.3.2, 14.2.5). */
-const FOR_ONE_USER = ['cache-control', 'private', 'vary', 'Cookie, Authorization']
+const CREDENTIALS = 'Cookie, Authorization'
 
 /** `rawHeaders`: flat, as they came. */
 export function answerHead(status: number, rawHeaders: readonly string[], policy: AnswerPolicy): AnswerHead {
@@ -73,7 +73,7 @@ export function answerHead(status: number, rawHeaders: readonly string[], policy
   const listed = connection === '' ? null : listedInConnection(connection)
   if (listed !== null) removeNamed(headers, listed)
   if (policy.carriesCredential) headers.push('cache-control', 'no-store')
-  else if (cacheable) headers.push(...FOR_ONE_USER)
+  else if (cacheable) headers.push('cache-control', 'private', 'vary', CREDENTIALS)
   if (status === RESET_CONTENT) headers.push('content-length', '0')
   for (const part of policy.added) headers.push(part)
   return { headers, contentLength }
