@@ -29,13 +29,20 @@ export interface RoundsContext {
   readonly stack: Stack
   readonly generator: Generator
   readonly gates: ReadonlyMap<Scenario, Gate>
+  /**
+   * The reference once for each pair: whoever is measured more often rests less, and a process that has rested is slower
+   * for a while.
+   */
+  readonly references: readonly Gate[]
   readonly onSlot: (slot: Slot) => void
 }
 
 export async function runRounds(context: RoundsContext): Promise<Slot[]> {
   // Code that has never run hot is up to twice as slow; none of that belongs in a figure.
-  for (const scenario of context.gates.keys()) {
-    await loadOn(context, scenario, { warmUpSeconds: 0, seconds: context.options.firstSeconds })
+  const first = { warmUpSeconds: 0, seconds: context.options.firstSeconds }
+  for (const gate of context.references) await loadOn(context, reference, gate, first)
+  for (const [scenario, gate] of context.gates) {
+    if (scenario !== reference) await loadOn(context, scenario, gate, first)
   }
   const slots: Slot[] = []
   const record = (slot: Slot) => {
@@ -43,9 +50,9 @@ export async function runRounds(context: RoundsContext): Promise<Slot[]> {
     context.onSlot(slot)
   }
   for (let turn = 1; turn <= turnsOf(context.options); turn++) {
-    for (const [first, second] of groups([...context.gates.keys()], turn)) {
+    for (const [pair, [first, second]] of groups([...context.gates.keys()], turn).entries()) {
       const before = first && (await measure(context, first))
-      const middle = await measure(context, reference)
+      const middle = await measure(context, reference, context.references[pair])
       const beside = middle.measurement
       record({ turn, scenario: reference, ...middle, beside: null })
       if (first && before) record({ turn, scenario: first, ...before, beside })
@@ -62,9 +69,15 @@ export function turnsOf({ rounds, turns }: Options): number {
 
 /** What `runRounds` takes, a moment between two measurements included. */
 export function expectedSeconds(options: Options, scenarios: readonly Scenario[]): number {
-  const slots = turnsOf(options) * (scenarios.length - 1 + groups(scenarios, 0).length)
+  const pairs = pairsOf(scenarios)
+  const slots = turnsOf(options) * (scenarios.length - 1 + pairs)
   const each = options.warmUpSeconds + options.seconds / options.turns + 0.3
-  return scenarios.length * (options.firstSeconds + 0.3) + slots * each
+  return (scenarios.length - 1 + pairs) * (options.firstSeconds + 0.3) + slots * each
+}
+
+/** How many references there must be. */
+export function pairsOf(scenarios: readonly Scenario[]): number {
+  return groups(scenarios, 0).length
 }
 
 /** Pairs to measure on either side of the reference. A lone reference is one group of nobody. */
@@ -80,22 +93,26 @@ function groups(scenarios: readonly Scenario[], turn: number): [Scenario?, Scena
 }
 
 /** Where a loaded machine made Redis answer too late, the gate asked its database, and the figure is of other work. */
-async function measure(context: RoundsContext, scenario: Scenario): Promise<Pick<Slot, 'measurement' | 'shares'>> {
+async function measure(
+  context: RoundsContext,
+  scenario: Scenario,
+  gate = context.gates.get(scenario)
+): Promise<Pick<Slot, 'measurement' | 'shares'>> {
+  if (gate === undefined) throw new Error(`${scenario.name} was not opened`)
   for (let attempt = 1; ; attempt++) {
-    const { measurement, shares, otherWork } = await measureOnce(context, scenario)
+    const { measurement, shares, otherWork } = await measureOnce(context, scenario, gate)
     if (otherWork === null) return { measurement, shares }
     if (attempt === ATTEMPTS) throw new Error(otherWork)
     console.log(`once more: ${otherWork}`)
   }
 }
 
-async function measureOnce(context: RoundsContext, scenario: Scenario) {
-  const { gates, options, stack } = context
-  const lookups = gates.get(scenario)?.lookups
-  const before = (await lookups?.()) ?? {}
+async function measureOnce(context: RoundsContext, scenario: Scenario, gate: Gate) {
+  const { options, stack } = context
+  const before = (await gate.lookups?.()) ?? {}
   const { warmUpSeconds, seconds, turns } = options
-  const measurement = await loadOn(context, scenario, { warmUpSeconds, seconds: seconds / turns })
-  const after = (await lookups?.()) ?? {}
+  const measurement = await loadOn(context, scenario, gate, { warmUpSeconds, seconds: seconds / turns })
+  const after = (await gate.lookups?.()) ?? {}
   const sessions = sessionsOf(scenario.traffic ?? 'rotation', stack.sessions).length
   return {
     measurement,
@@ -111,12 +128,11 @@ function sharesOf(before: Readonly<Record<string, number>>, after: Readonly<Reco
 }
 
 async function loadOn(
-  { options, stack, generator, gates }: RoundsContext,
+  { options, stack, generator }: RoundsContext,
   scenario: Scenario,
+  gate: Gate,
   { warmUpSeconds, seconds }: Pick<Options, 'warmUpSeconds' | 'seconds'>
 ): Promise<Measurement> {
-  const gate = gates.get(scenario)
-  if (gate === undefined) throw new Error(`${scenario.name} was not opened`)
   await gate.tidy()
   return generator({
     url: `${gate.origin}${scenario.path}`,

@@ -16,13 +16,13 @@ import { stopAll } from './processes.js'
 import { progress } from './progress.js'
 import { markdown } from './report.js'
 import { problemsOf, type Results, summarise } from './results.js'
-import { expectedSeconds, runRounds, turnsOf } from './rounds.js'
-import { catalogue } from './scenarios/catalogue.js'
+import { expectedSeconds, pairsOf, runRounds, turnsOf } from './rounds.js'
+import { catalogue, reference } from './scenarios/catalogue.js'
 import type { Gate, Scenario } from './scenarios/scenario.js'
 import { select, type Selection } from './selection.js'
 import { shapes } from './shapes/catalogue.js'
 import { runShapes } from './shapes/run-shapes.js'
-import { startStack } from './stack.js'
+import { startStack, type Stack } from './stack.js'
 import { svg } from './plot.js'
 
 const SET_UP_MS = 180_000
@@ -79,7 +79,8 @@ async function measure(
   console.log(`${gates.size} scenarios proven; measuring for about ${Math.ceil(expectedMs / 60_000)} min`)
 
   const onSlot = progress(turnsOf(options))
-  const slots = gates.size === 0 ? [] : await runRounds({ options, stack, generator, gates, onSlot })
+  const references = await openReferences(stack, gates.size === 0 ? 0 : pairsOf([...gates.keys()]))
+  const slots = gates.size === 0 ? [] : await runRounds({ options, stack, generator, gates, references, onSlot })
   const measured = await runShapes(selection.shapes, { options, stack, generator, gateOf })
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
   return {
@@ -87,6 +88,12 @@ async function measure(
     shapes: measured,
     not_run: selection.notRun
   }
+}
+
+async function openReferences(stack: Stack, count: number): Promise<Gate[]> {
+  const references = []
+  for (let i = 0; i < count; i++) references.push(await createGates(stack)(reference))
+  return references
 }
 
 function tables(page: string): string {

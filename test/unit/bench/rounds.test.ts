@@ -1,7 +1,7 @@
 /** The order of measurements and the proof of what was measured; the generator is a stand-in that notes its orders. */
 import t from 'tap'
 import type { Measurement, Order } from '../../../bench/load.js'
-import { expectedSeconds, runRounds } from '../../../bench/rounds.js'
+import { expectedSeconds, pairsOf, runRounds } from '../../../bench/rounds.js'
 import { catalogue, reference } from '../../../bench/scenarios/catalogue.js'
 import type { Gate, Scenario } from '../../../bench/scenarios/scenario.js'
 import { seededSessions } from '../../../bench/sessions.js'
@@ -31,16 +31,19 @@ const measurement: Measurement = {
 /** Runs rounds over `scenarios`; `lookups` is what each gate's metrics say at every reading. */
 async function run(scenarios: readonly Scenario[], lookups: Gate['lookups'] = null) {
   const orders: Order[] = []
-  const gates = new Map(
-    scenarios.map(scenario => {
-      const gate: Gate = { origin: `http://${scenario.name}`, pids: [], lookups, tidy: async () => undefined }
-      return [scenario, gate]
-    })
-  )
+  const gateOf = (name: string, port: number): Gate => ({
+    origin: `http://${name}:${port}`,
+    pids: [],
+    lookups,
+    tidy: async () => undefined
+  })
+  const gates = new Map(scenarios.map(scenario => [scenario, gateOf(scenario.name, 1)]))
+  const pairs = pairsOf(scenarios)
   const slots = await runRounds({
     options,
     stack: { upstream: { url: '', pid: 1 }, sessions: seededSessions() } as unknown as Stack,
     gates,
+    references: Array.from({ length: pairs }, (_, i) => ({ ...gateOf(reference.name, i + 1), lookups: null })),
     onSlot: () => undefined,
     generator: async order => {
       orders.push(order)
@@ -48,16 +51,21 @@ async function run(scenarios: readonly Scenario[], lookups: Gate['lookups'] = nu
     }
   })
   const names = orders.map(({ url }) => new URL(url).hostname)
-  return { slots, warmUp: names.slice(0, scenarios.length), names: names.slice(scenarios.length), orders }
+  const warmUps = scenarios.length - 1 + pairs
+  return { slots, warmUp: orders.slice(0, warmUps), names: names.slice(warmUps), orders: orders.slice(warmUps) }
 }
 
 t.test('every scenario is measured once a round, next to a measurement of the reference', async t => {
   const scenarios = catalogue
     .map(scenario => ({ ...scenario, source: null }))
     .filter(({ name }) => name !== reference.name)
-  const { slots, names, warmUp } = await run([reference, ...scenarios])
+  const { slots, names, warmUp, orders } = await run([reference, ...scenarios])
 
-  t.equal(warmUp.length, scenarios.length + 1, 'each was run hot first')
+  const used = [...new Set(orders.map(({ url }) => new URL(url).host))]
+  t.strictSame(warmUp.map(({ url }) => new URL(url).host).toSorted(), used.toSorted(), 'each was run hot first')
+  const references = orders.filter(({ url }) => new URL(url).hostname === reference.name)
+  const rested = new Set(references.slice(0, references.length / 4).map(({ url }) => url))
+  t.equal(rested.size, references.length / 4, 'no reference is measured twice a turn')
   for (const { name } of scenarios) {
     const places = names.flatMap((each, index) => (each === name ? [index] : []))
     t.equal(places.length, 4, name)
@@ -79,11 +87,11 @@ t.test('a lone reference is measured too', async t => {
 })
 
 t.test('the estimate of the time covers every measurement', async t => {
-  const { orders } = await run(
+  const { orders, warmUp } = await run(
     catalogue.map(scenario => (scenario === reference ? scenario : { ...scenario, source: null }))
   )
 
-  const seconds = orders.reduce((sum, order) => sum + order.seconds + order.warmUpSeconds, 0)
+  const seconds = [...warmUp, ...orders].reduce((sum, order) => sum + order.seconds + order.warmUpSeconds, 0)
   const expected = expectedSeconds(options, catalogue)
   t.ok(expected > seconds && expected < seconds * 1.3, `${expected} for ${seconds}`)
 })
