@@ -1,6 +1,6 @@
 /** The auth routes on a listening server, with a real PostgreSQL below and nothing of the gateway beside them. */
 import type { AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Sql } from 'postgres'
 import type { AuthEvent } from '../../src/auth/auth-events.js'
 import { authRoutes } from '../../src/auth/auth-routes.js'
@@ -98,7 +98,7 @@ export async function startAuthServer(
 
   const app = Fastify({
     loggerInstance: captured.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     frameworkErrors: (error, request, reply) => sendError(toGatewayError(error), request, reply)
   })
