@@ -12,7 +12,8 @@ const YOUNG_GENERATION = '--semi-space-growth-factor=16'
  * Where the arrays that one line of code makes live long while a process starts, V8 makes that line's arrays old from
  * their birth, for good. `emitter.on` for the second listener of an event is such a line: the list of an answer's
  * 'close' listeners, dead a millisecond later, then keeps the whole request until the next full collection, of which
- * there is one a second. It cost a gateway up to a third of its time, and which lines it hits is chance (2026-11-22).
+ * there is one a second. Four pairs of processes under load: 64 to 83 µs a request without this, 37 to 50 with it
+ * (2026-11-22).
  */
 const NOTHING_IS_BORN_OLD = '--no-allocation-site-pretenuring'
 
