@@ -1,8 +1,8 @@
 /**
  * `npm run bench -- compare A.json B.json`: what changed from A to B beyond the noise. Two figures differ when their
- * spreads do not overlap. Scenarios are compared by their ratios to F0, as the machine's
- * speed drifts from run to run; tails are left out, being noise in themselves. Peers are shown and do not count: no
- * change to the gateway moves them, so where they differ, the machine does.
+ * spreads do not overlap. Scenarios are compared by their ratios to F0, as the machine's speed drifts from run to run;
+ * tails are left out, being noise in themselves. Peers are shown and do not count: no change to the gateway moves them,
+ * so where they differ, the machine does.
  */
 import { readFileSync } from 'node:fs'
 import { problemsOf, type Results } from './results.js'

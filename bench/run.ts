@@ -79,7 +79,7 @@ async function measure(
   console.log(`${gates.size} scenarios proven; measuring for about ${Math.ceil(expectedMs / 60_000)} min`)
 
   const onSlot = progress(turnsOf(options))
-  const references = await openReferences(stack, gates.size === 0 ? 0 : pairsOf([...gates.keys()]))
+  const references = await openReferences(stack, gates)
   const slots = gates.size === 0 ? [] : await runRounds({ options, stack, generator, gates, references, onSlot })
   const measured = await runShapes(selection.shapes, { options, stack, generator, gateOf })
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
@@ -90,9 +90,13 @@ async function measure(
   }
 }
 
-async function openReferences(stack: Stack, count: number): Promise<Gate[]> {
-  const references = []
-  for (let i = 0; i < count; i++) references.push(await createGates(stack)(reference))
+/** The one that is open already is the first of them. */
+async function openReferences(stack: Stack, gates: ReadonlyMap<Scenario, Gate>): Promise<Gate[]> {
+  const first = gates.get(reference)
+  if (first === undefined) return []
+  const references = [first]
+  const count = pairsOf([...gates.keys()])
+  while (references.length < count) references.push(await createGates(stack)(reference))
   return references
 }
 

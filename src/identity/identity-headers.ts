@@ -4,23 +4,18 @@
  */
 import type { Session } from '../session/session.js'
 
-const written = new WeakMap<Session, string>()
+const written = new WeakMap<Session, readonly string[]>()
 
-/** As field lines of HTTP/1.1, written once for a session: it serves many requests, wherever it is looked up. */
-export function identityFields(session: Session): string {
+/** Flat list of names and values, written once for a session: it serves many requests, wherever it is looked up. */
+export function identityHeaders(session: Session): readonly string[] {
   const known = written.get(session)
   if (known !== undefined) return known
-  let lines = ''
-  const headers = identityHeaders(session)
-  for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`
-  // By way of bytes: one text in one place, where `lines` is a tree of its parts.
-  const fields = Buffer.from(lines, 'latin1').toString('latin1')
-  written.set(session, fields)
-  return fields
+  const headers = writeHeaders(session)
+  written.set(session, headers)
+  return headers
 }
 
-/** Flat list of names and values. */
-export function identityHeaders(session: Session): readonly string[] {
+function writeHeaders(session: Session): readonly string[] {
   const headers = [
     'X-User-ID',
     headerSafe(session.userId),

@@ -14,7 +14,7 @@ import { awaitsContinue, isHost } from '../edge/header-section.js'
 import { newParentId, readTraceparent, traceIdOf } from '../edge/trace-context.js'
 import type { AssertionIssuer } from '../identity/assertion.js'
 import { GatewayError } from '../errors.js'
-import { identityFields } from '../identity/identity-headers.js'
+import { identityHeaders } from '../identity/identity-headers.js'
 import { isAtOrBelow } from '../routes/route-rules.js'
 import type { Route } from '../routes/route-table.js'
 import type { Credential, CredentialReader } from '../session/credential.js'
@@ -44,6 +44,7 @@ export interface ForwardOptions extends KeepLiveOptions {
   readonly isDraining: () => boolean
 }
 
+const ANONYMOUS: readonly string[] = []
 /** Of an Authorization line. A signature is checked for each that could have one. */
 const MOST_WORDS = 16
 
@@ -134,7 +135,7 @@ function fieldsFor(
     sessionCookies,
     dropAuthorization: sessionCookies !== null && carriesOurToken(raw, credential, options.readCredential),
     authorization: upstream.authorization,
-    identity: session === null ? '' : identityFields(session),
+    identity: session === null ? ANONYMOUS : identityHeaders(session),
     assertion:
       session === null || upstream.audience === null
         ? null

@@ -9,7 +9,7 @@ const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH'])
 export interface OutgoingHead {
   readonly method: string
   readonly path: string
-  /** Field lines, without Host, Connection and framing but Content-Length. */
+  /** Lines as `fieldLine` writes them, without Host, Connection and framing but Content-Length. */
   readonly fields: string
   /** Content-Length is among them. */
   readonly hasLength: boolean

@@ -32,8 +32,8 @@ export interface RequestFacts {
   readonly dropAuthorization: boolean
   /** `Bearer <internal key>`, in place of whatever the client sent; null: none. */
   readonly authorization: string | null
-  /** The identity's field lines, complete; empty for an anonymous caller. */
-  readonly identity: string
+  /** Flat list of the identity headers, the same one for the same session; empty for an anonymous caller. */
+  readonly identity: readonly string[]
   /** X-Gateway-Assertion; null: none. */
   readonly assertion: string | null
 }
@@ -135,18 +135,32 @@ function withoutNamed(rawHeaders: readonly string[], listed: ReadonlySet<string>
   return kept
 }
 
-/** Where a client or a proxy may have had a word, the value is looked at. */
 function ourFields(facts: RequestFacts): string {
   let lines =
     fieldLine('x-forwarded-for', join(facts.forwardedFor, facts.peerAddress, ', ')) +
-    `x-forwarded-proto: ${facts.proto}\r\n` +
+    fieldLine('x-forwarded-proto', facts.proto) +
     fieldLine('x-forwarded-host', facts.host) +
-    `${LOOP_HEADER}: ${facts.ourName}\r\n` +
+    fieldLine(LOOP_HEADER, facts.ourName) +
     fieldLine('x-request-id', facts.requestId) +
     fieldLine('traceparent', facts.traceparent)
   if (facts.tracestate !== null) lines += fieldLine('tracestate', facts.tracestate)
   if (facts.authorization !== null) lines += fieldLine('authorization', facts.authorization)
-  lines += facts.identity
+  lines += identityFields(facts.identity)
   if (facts.assertion !== null) lines += fieldLine('x-gateway-assertion', facts.assertion)
   return lines
+}
+
+const written = new WeakMap<readonly string[], string>()
+
+/** Written once for a session, whose list serves many requests. */
+function identityFields(identity: readonly string[]): string {
+  if (identity.length === 0) return ''
+  const known = written.get(identity)
+  if (known !== undefined) return known
+  let lines = ''
+  for (let i = 0; i < identity.length; i += 2) lines += fieldLine(identity[i] as string, identity[i + 1] as string)
+  // By way of bytes: one text in one place, where `lines` is a tree of its parts.
+  const fields = Buffer.from(lines, 'latin1').toString('latin1')
+  written.set(identity, fields)
+  return fields
 }

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { UpstreamConfig } from '../../src/config/gateway-file.js'
-import { identityFields } from '../../src/identity/identity-headers.js'
+import { identityHeaders } from '../../src/identity/identity-headers.js'
 import type { Session } from '../../src/session/session.js'
 import { relay } from '../../src/upstream/relay.js'
 import type { RelayOutcome } from '../../src/upstream/relay-request.js'
@@ -86,7 +86,7 @@ export async function startProxy(t: Scope, origin: string, options: ProxyOptions
       sessionCookies,
       dropAuthorization: false,
       authorization: upstream.authorization,
-      identity: options.session === undefined ? '' : identityFields(options.session),
+      identity: options.session === undefined ? [] : identityHeaders(options.session),
       assertion: null,
       ...options.facts
     })

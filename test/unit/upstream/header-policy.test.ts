@@ -68,7 +68,7 @@ const request = record({
   dropAuthorization: boolean(),
   authorization: constantFrom(null, 'Bearer internal'),
   forwardedFor: constantFrom('', '9.9.9.9'),
-  identity: constantFrom('', 'X-User-ID: ada\r\nX-User-Roles: user\r\n'),
+  identity: constantFrom([], ['X-User-ID', 'ada', 'X-User-Roles', 'user']),
   assertion: constantFrom(null, 'jwt'),
   tracestate: constantFrom(null, 'a=1')
 })
@@ -87,7 +87,7 @@ function factsOf({ headers, ...facts }: { headers: Header[] } & Partial<RequestF
     sessionCookies,
     dropAuthorization: false,
     authorization: null,
-    identity: '',
+    identity: [],
     assertion: null,
     ...facts,
     rawHeaders: headers.flat()
@@ -114,16 +114,17 @@ function requestModel(headers: readonly Header[], facts: RequestFacts): string {
   const passing = headers.filter(header => passesUp(header, facts) && !isCookie(header))
   const kept = passing.filter(([name]) => !gone.includes(name.toLowerCase()))
   const cookies = headers.filter(isCookie).map(([, value]) => value.replace(' better-auth.session_token=SECRET;', ''))
-  const ours = [
+  return fieldsOf([
+    ...kept.flat(),
+    ...(cookies.length === 0 ? [] : ['cookie', cookies.join('; ')]),
     'x-forwarded-for',
     facts.forwardedFor === '' ? '192.0.2.7' : '9.9.9.9, 192.0.2.7',
     ...ALWAYS.split(' '),
     ...(facts.tracestate === null ? [] : ['tracestate', facts.tracestate]),
-    ...(facts.authorization === null ? [] : ['authorization', facts.authorization])
-  ]
-  const theirs = [...kept.flat(), ...(cookies.length === 0 ? [] : ['cookie', cookies.join('; ')])]
-  const assertion = facts.assertion === null ? [] : ['x-gateway-assertion', facts.assertion]
-  return fieldsOf([...theirs, ...ours]) + facts.identity + fieldsOf(assertion)
+    ...(facts.authorization === null ? [] : ['authorization', facts.authorization]),
+    ...facts.identity,
+    ...(facts.assertion === null ? [] : ['x-gateway-assertion', facts.assertion])
+  ])
 }
 
 t.test('what an upstream gets is what the model gives it', async t => {

@@ -17,7 +17,7 @@ const facts: RequestFacts = {
   sessionCookies: new SessionCookies('better-auth.session_token'),
   dropAuthorization: false,
   authorization: null,
-  identity: 'X-User-ID: ada\r\n',
+  identity: ['X-User-ID', 'ada'],
   assertion: null
 }
 
@@ -73,7 +73,7 @@ t.test('every reserved family is removed, for an anonymous caller too (B04)', as
     'X-Gateway-Assertion',
     'X-Internal-Key'
   ]
-  for (const name of names) t.strictSame(passed([name, 'evil'], { identity: '' }), [], name)
+  for (const name of names) t.strictSame(passed([name, 'evil'], { identity: [] }), [], name)
 })
 
 t.test('Connection takes away what it lists, and nothing that is added (B06)', async t => {
@@ -207,6 +207,27 @@ t.test('Authorization passes unless it was our credential or the upstream has a 
   t.notOk(sent(client, { dropAuthorization: true }).has('authorization'))
   t.strictSame(sent(client, { authorization: 'Bearer internal' }).get('authorization'), ['Bearer internal'])
   t.strictSame(sent([], { authorization: 'Bearer internal' }).get('authorization'), ['Bearer internal'])
+})
+
+t.test('no value of whatever source ends its line early (CWE-113)', async t => {
+  const bad = 'a\r\nx-user-id: evil'
+  const everywhere: Partial<RequestFacts>[] = [
+    { rawHeaders: ['X-A', bad] },
+    { rawHeaders: ['Cookie', bad] },
+    { rawHeaders: ['Authorization', bad] },
+    { forwardedFor: bad },
+    { host: bad },
+    { ourName: bad },
+    { requestId: bad },
+    { traceparent: bad },
+    { tracestate: bad },
+    { authorization: bad },
+    { identity: ['X-User-ID', bad] },
+    { assertion: bad }
+  ]
+  for (const each of everywhere) {
+    t.throws(() => requestFields({ ...facts, ...each }), { code: 'INTERNAL_ERROR' }, Object.keys(each).join())
+  }
 })
 
 t.test('id, trace and assertion are the gateway’s own', async t => {
